@@ -1,0 +1,379 @@
+"""What every estimator that holds a mixture can do with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from ._mixture import Mixture
+from ._validation import (
+    check_covariances,
+    check_means,
+    check_sample_weight,
+    check_weights,
+)
+from .families import FAMILIES, Family
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mixture, how its covariances were constrained, and the dtype shown."""
+
+    mixture: Mixture
+    family: Family
+    dtype: np.dtype = np.dtype(np.float64)
+
+    def parameters(self):
+        """Return the parameters by the names of the fitted attributes."""
+        return {
+            "weights_": self.mixture.weights,
+            "means_": self.mixture.means,
+            "covariances_": self.mixture.covariances.values,
+        }
+
+    def shown(self, array):
+        """Return an array as users see it: in the dtype, and read-only."""
+        array = np.asarray(array).astype(self.dtype, copy=False).view()
+        array.flags.writeable = False
+        return array
+
+    def n_parameters(self):
+        """Return the number of free parameters."""
+        return self.family.n_parameters(*self.mixture.means.shape)
+
+
+class FittedMixture:
+    """Mixin: parameters, predictions, scores and samples of a fitted mixture.
+
+    The model in ``_fitted_model`` is the only place where parameters live; what is
+    shown of it is read-only.  A parameter that is assigned waits in ``_assigned``
+    with the others until they are used, since an array of another shape fits only
+    when all are there; then they make a new model.
+    """
+
+    @property
+    def weights_(self):
+        """Mixing weights, shape (n_components,)."""
+        return self._parameter("weights_")
+
+    @weights_.setter
+    def weights_(self, value):
+        self._assign("weights_", value)
+
+    @property
+    def means_(self):
+        """Means of the components, shape (n_components, n_features)."""
+        return self._parameter("means_")
+
+    @means_.setter
+    def means_(self, value):
+        self._assign("means_", value)
+
+    @property
+    def covariances_(self):
+        """Covariances, in the shape of the covariance type."""
+        return self._parameter("covariances_")
+
+    @covariances_.setter
+    def covariances_(self, value):
+        self._assign("covariances_", value)
+
+    @property
+    def precisions_(self):
+        """Inverse covariances, in the shape of the covariance type."""
+        model = self._model()
+        return model.shown(model.mixture.covariances.precisions)
+
+    @precisions_.setter
+    def precisions_(self, value):
+        form = FAMILIES[self.covariance_type].form
+        value = np.asarray(value, dtype=float)
+        covariances = form.from_precisions(value, len(value), value.shape[-1])
+        self._assign("covariances_", covariances.values)
+
+    @property
+    def precisions_cholesky_(self):
+        """Upper triangular factors ``U`` of the precisions: ``U U' = precision``."""
+        model = self._model()
+        return model.shown(model.mixture.covariances.precisions_cholesky)
+
+    @precisions_cholesky_.setter
+    def precisions_cholesky_(self, value):
+        form = FAMILIES[self.covariance_type].form
+        self.precisions_ = form.squared_factors(np.asarray(value, dtype=float))
+
+    def __sklearn_is_fitted__(self):
+        return "_fitted_model" in vars(self) or "_assigned" in vars(self)
+
+    def _parameter(self, name):
+        if name in vars(self).get("_assigned", ()):
+            return self._assigned[name]
+        model = self._model()
+        return model.shown(model.parameters()[name])
+
+    def _assign(self, name, value):
+        known = vars(self).get("_assigned")
+        if known is None:
+            known = self._fitted_model.parameters() if self._is_modelled() else {}
+        value = np.array(value, dtype=float)
+        value.flags.writeable = False
+        self._assigned = {**known, name: value}
+
+    def _is_modelled(self):
+        return "_fitted_model" in vars(self)
+
+    def _model(self):
+        """Return the model, made of what was assigned since it was last used."""
+        if "_assigned" in vars(self):
+            self._set_model(self._model_of_assigned())
+        if not self._is_modelled():
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' "
+                "with appropriate arguments before using this estimator."
+            )
+        return self._fitted_model
+
+    def _set_model(self, model):
+        self._fitted_model = model
+        vars(self).pop("_assigned", None)
+
+    def _model_of_assigned(self):
+        parts = self._assigned
+        missing = sorted({"weights_", "means_", "covariances_"} - parts.keys())
+        if missing:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet: of its "
+                f"parameters {sorted(parts)} were assigned, but not {missing}. Assign "
+                "them too, or use from_parameters or fit."
+            )
+        return make_model(
+            parts["weights_"],
+            parts["means_"],
+            parts["covariances_"],
+            family=FAMILIES[self.covariance_type],
+            names=("weights_", "means_", "covariances_"),
+        )
+
+    # ---- predictions ------------------------------------------------------
+    def _rows(self, X):
+        """Return the model and the checked rows of X."""
+        model = self._model()
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        if X.shape[1] != model.mixture.n_features:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{model.mixture.n_features} features as input."
+            )
+        return model, X
+
+    def score_samples(self, X):
+        """Return the log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats; ``log sum_k weight_k N(x; mean_k, covariance_k)``.
+        """
+        model, X = self._rows(X)
+        with np.errstate(over="ignore"):
+            return model.mixture.log_density(X).astype(X.dtype, copy=False)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the mean log-density of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        log_likelihood : float
+            Per observation, in nats.
+        """
+        total, weight = self._log_likelihood(X, sample_weight)
+        return total / weight
+
+    def _log_likelihood(self, X, sample_weight):
+        """Return the weighted log-likelihood and the total weight."""
+        model, X = self._rows(X)
+        weight = check_sample_weight(sample_weight, len(X))
+        counted = weight > 0
+        log_density = model.mixture.log_density(X)
+        total = np.dot(log_density[counted], weight[counted])
+        return float(total), float(weight.sum())
+
+    def predict(self, X):
+        """Return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        model, X = self._rows(X)
+        return model.mixture.labels(X)
+
+    def predict_proba(self, X):
+        """Return the responsibilities: the posterior of the components.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        responsibilities : ndarray of shape (n_samples, n_components)
+            Rows sum to one, also for rows far from all components.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Return the logarithms of the responsibilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_responsibilities : ndarray of shape (n_samples, n_components)
+            In nats; minus infinity for a component of weight zero.
+        """
+        model, X = self._rows(X)
+        with np.errstate(over="ignore"):
+            _, out = model.mixture.log_responsibilities(X)
+            return out.astype(X.dtype, copy=False)
+
+    # ---- criteria ---------------------------------------------------------
+    def aic(self, X, sample_weight=None):
+        """Return Akaike's information criterion: ``-2 log L + 2 p``; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        aic : float
+        """
+        total, _ = self._log_likelihood(X, sample_weight)
+        return -2 * total + 2 * self._model().n_parameters()
+
+    def bic(self, X, sample_weight=None):
+        """Return the Bayesian information criterion: ``-2 log L + p log n``.
+
+        Lower is better (mclust reports the negative).  ``n`` is the sum of the
+        weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        bic : float
+        """
+        total, weight = self._log_likelihood(X, sample_weight)
+        return -2 * total + self._model().n_parameters() * float(np.log(weight))
+
+    def icl(self, X, sample_weight=None):
+        """Return the integrated completed likelihood criterion; lower is better.
+
+        It is the BIC plus twice the entropy of the responsibilities, so that it
+        prefers components that are clusters (Biernacki, Celeux and Govaert 2000,
+        IEEE Trans. PAMI 22:719; McLachlan and Peel 2000, section 6.10).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        icl : float
+        """
+        model, X = self._rows(X)
+        weight = check_sample_weight(sample_weight, len(X))
+        entropy = model.mixture.entropy(X, weight)
+        return self.bic(X, sample_weight) + 2 * entropy
+
+    # ---- samples ----------------------------------------------------------
+    def sample(self, n_samples=1, *, random_state=None, shuffle=True):
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState, Generator or None, default=None
+            A generator gives other rows at every call.  None stands for the
+            ``random_state`` of the estimator, as in scikit-learn: if that is an
+            integer every call gives the same rows.
+        shuffle : bool, default=True
+            Whether the rows come in random order, else component by component.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        y : ndarray of shape (n_samples,)
+            The component that each row was drawn from.
+        """
+        model = self._model()
+        if n_samples < 1:
+            raise ValueError(
+                f"n_samples must be at least 1; got {n_samples}. Ask for the number "
+                "of rows wanted."
+            )
+        rng = self._generator(random_state)
+        counts = rng.multinomial(n_samples, model.mixture.weights)
+        rows = model.mixture.sample(counts, rng)
+        labels = np.repeat(np.arange(len(counts)), counts)
+        if shuffle:
+            order = rng.permutation(n_samples)
+            rows, labels = rows[order], labels[order]
+        return rows.astype(model.dtype, copy=False), labels
+
+    def _generator(self, random_state):
+        if isinstance(random_state, np.random.Generator):
+            return random_state
+        chosen = self.random_state if random_state is None else random_state
+        return check_random_state(chosen)
+
+
+def make_model(weights, means, covariances, *, family, names):
+    """Return the model of the user's arrays, checked.
+
+    Parameters
+    ----------
+    weights, means, covariances : array-like
+    family : Family
+    names : sequence of str
+        What the arrays are called; the last may be of precisions.
+    """
+    shape = np.shape(means)
+    if len(shape) != 2:
+        raise ValueError(
+            f"{names[1]} must have shape (n_components, n_features); got shape {shape}."
+        )
+    mixture = Mixture(
+        check_weights(weights, shape[0], names[0]),
+        check_means(means, *shape, names[1]),
+        check_covariances(covariances, family.form, *shape, names[2]),
+    )
+    return Model(mixture, family)

@@ -1,0 +1,115 @@
+"""Frame: the centre and scale in which everything is computed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ._mixture import Mixture
+
+# Rows that one pass over the data looks at together.
+_ROWS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Coordinates ``z = (x - centre) / scale`` in which the data are of size one.
+
+    Shifting or rescaling the features changes the frame and nothing else, so every
+    fit is as exact far from zero, and in any units, as near zero in good ones.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (D,)
+        Weighted means of the features.
+    scale : ndarray of shape (D,)
+        Standard deviations rounded to powers of two, so that scaling is exact;
+        the same for all features if the model needs that; 1 for a constant feature.
+    variance : ndarray of shape (D,)
+        Weighted variances of the features in these coordinates.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, rows, sample_weight, *, per_feature=True):
+        """Return the frame of weighted rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, D)
+        sample_weight : ndarray of shape (n,)
+            Positive.
+        per_feature : bool, default=True
+            Whether each feature has a scale of its own.
+        """
+        low, high = _extremes(rows)
+        centre, variance, size = _moments(rows, sample_weight, low, high)
+        variance[low == high] = 0.0
+        if not per_feature:
+            largest = size.max()
+            variance = np.full_like(size, np.mean(variance * (size / largest) ** 2))
+            size = np.full_like(size, largest)
+        step = np.exp2(np.round(0.5 * np.log2(np.where(variance > 0, variance, 1.0))))
+        scale = np.where(variance > 0, size * step, 1.0)
+        return cls(centre, scale, variance / step**2)
+
+    @cached_property
+    def constant(self):
+        """Which features have one value only (or, with a common scale, all)."""
+        return self.variance == 0
+
+    @property
+    def unit_deviations(self):
+        """Standard deviations in these coordinates; 1 for constant features."""
+        return np.sqrt(np.where(self.constant, 1.0, self.variance))
+
+    @property
+    def log_jacobian(self):
+        """What ``log p(x)`` is short of ``log p(z)``."""
+        return float(np.log(self.scale).sum())
+
+    def inward(self, mixture):
+        """Return a mixture of the user's units in these coordinates."""
+        means = (mixture.means - self.centre) / self.scale
+        covariances = mixture.covariances.rescaled(1.0 / self.scale)
+        return Mixture(mixture.weights, means, covariances)
+
+    def outward(self, mixture):
+        """Return a mixture of these coordinates in the user's units."""
+        means = self.centre + self.scale * mixture.means
+        return Mixture(mixture.weights, means, mixture.covariances.rescaled(self.scale))
+
+
+def _blocks(rows):
+    return (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS))
+
+
+def _extremes(rows):
+    low = np.min([rows[b].min(axis=0) for b in _blocks(rows)], axis=0)
+    high = np.max([rows[b].max(axis=0) for b in _blocks(rows)], axis=0)
+    return low.astype(float), high.astype(float)
+
+
+def _moments(rows, sample_weight, low, high):
+    """Return means, and variances in units of ``size**2``, and the sizes.
+
+    Sizes are powers of two near half the range: nothing overflows, and nothing is
+    lost to an offset, since the sums are taken of differences.
+    """
+    middle = 0.5 * low + 0.5 * high
+    half = np.maximum(high - middle, middle - low)
+    size = np.exp2(np.ceil(np.log2(np.where(half > 0, half, 1.0))))
+    total = sample_weight.sum()
+
+    def mean(power, origin):
+        sums = sum(
+            sample_weight[b] @ ((rows[b] - origin) / size) ** power
+            for b in _blocks(rows)
+        )
+        return sums / total
+
+    centre = middle + size * mean(1, middle)
+    return centre, mean(2, centre), size

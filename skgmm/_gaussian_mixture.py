@@ -1,0 +1,471 @@
+"""GaussianMixture: the estimator."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from . import _sklearn
+from ._em import Problem, StartFailed, best_run
+from ._fitted import FittedMixture, Model, make_model
+from ._frame import Frame
+from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
+from ._regularisation import PseudoObservations, Ridge
+from ._sources import ArraySource
+from ._starts import PARTITIONS, Start
+from ._validation import (
+    check_enough_rows,
+    check_representable,
+    check_sample_weight,
+    check_start,
+    check_warm_start,
+)
+from .families import FAMILIES
+from .forms import NotPositiveDefinite
+
+
+class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEstimator):
+    r"""Gaussian mixture, fitted by expectation-maximisation (EM).
+
+    The density of a row is :math:`p(x) = \sum_k \pi_k N(x; \mu_k, \Sigma_k)`.  EM
+    takes turns: the E-step computes the responsibilities
+    :math:`r_{ik} = \pi_k N(x_i; \mu_k, \Sigma_k) / p(x_i)`, the M-step the weights,
+    means and covariances of the rows weighted by them [1]_.  It never lowers the
+    log-likelihood (with the penalty that `reg_covar` stands for).
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components, K.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        What the covariances may be:
+
+        - 'full': each component has its own matrix;
+        - 'tied': all components share one matrix;
+        - 'diag': each component has its own diagonal matrix;
+        - 'spherical': each component has its own single variance.
+    tol : float, default=1e-6
+        EM stops when the gain of the objective that is still to come is estimated
+        below this, in nats per observation.  The estimate extrapolates the gains
+        of the last iterations, which shrink geometrically.
+    reg_covar : 'auto' or float, default='auto'
+        What keeps covariances from becoming singular.  'auto' gives each component
+        a millionth of an observation of the total variances of the features: it
+        does not depend on units, never fails, and is a proper penalty of the
+        likelihood [2]_.  A float is added to the diagonals of the covariances as
+        in scikit-learn, in squared units of the features.
+    max_iter : int, default=1000
+        Largest number of iterations.  With 0 the start is returned.
+    n_init : int, default=1
+        Number of starts; the result with the best objective is kept.  A start
+        that fails is left out.
+    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data'}, \
+array-like, callable or mixture, default='auto'
+        Where EM starts.  Named starts partition the rows, each feature scaled to
+        unit variance (for 'spherical': all by one factor), and take the moments
+        of the parts:
+
+        - 'auto': cut in two along the best axis until there are K parts, then
+          k-means: the same for any order of rows and any `random_state`.  The
+          further starts of `n_init` are as 'kmeans';
+        - 'kmeans': k-means from k-means++ seeds;
+        - 'k-means++', 'random_from_data', 'random': the rows nearest to k-means++
+          seeds, to K random rows, to K draws of a Gaussian.
+
+        Or one of: labels of shape (n_samples,) with K classes; responsibilities of
+        shape (n_samples, K); ``callable(X, n_components, random_state)`` that
+        returns one of these or a fitted mixture; a fitted mixture.
+    weights_init : array-like of shape (n_components,), default=None
+        Weights to start from.
+    means_init : array-like of shape (n_components, n_features), default=None
+        Means to start from; what else is not given is that of the rows nearest to
+        each.
+    precisions_init, covariances_init : array-like, default=None
+        Inverse covariances, or covariances, to start from, in the shape of
+        `covariance_type`, see `covariances_`.  At most one of the two.
+    random_state : int, RandomState or None, default=None
+        For starts that use random numbers (also the choice of a subsample to make
+        the start on, with many rows) and for `sample`.
+    warm_start : bool, default=False
+        Whether a further call of `fit` goes on from the last result.
+    verbose : int, default=0
+        1 reports each `verbose_interval`-th iteration, 2 every one, through the
+        logger ``skgmm``; on standard output if logging is not set up.
+    verbose_interval : int, default=10
+        Number of iterations between two reports.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Mixing weights.
+    means_ : ndarray of shape (n_components, n_features)
+        Means.
+    covariances_ : ndarray
+        Covariances.  Its shape, as that of `precisions_` and
+        `precisions_cholesky_`, goes by the covariance type:
+
+        - 'full': (n_components, n_features, n_features)
+        - 'tied': (n_features, n_features)
+        - 'diag': (n_components, n_features)
+        - 'spherical': (n_components,)
+    precisions_ : ndarray
+        Inverse covariances.
+    precisions_cholesky_ : ndarray
+        Upper triangular factors U of the precisions, ``U @ U.T == precision``.
+    converged_ : bool
+        Whether the best run met `tol` within `max_iter` iterations.
+    n_iter_ : int
+        Number of iterations of the best run.
+    lower_bound_ : float
+        Its objective at the fitted parameters: the mean log-likelihood of an
+        observation, plus the penalty of ``reg_covar='auto'`` divided by n.
+    lower_bounds_ : list of float
+        The objective after each iteration; it never falls.
+    n_features_in_ : int
+        Number of features, D.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string names.
+
+    See Also
+    --------
+    sklearn.mixture.GaussianMixture : The same interface.
+
+    Notes
+    -----
+    The parameters are stored in one place.  The arrays shown are read-only; assign
+    a whole one to change it, and everything else follows::
+
+        mixture.covariances_ = 2 * mixture.covariances_
+
+    All computing is done in float64, on features centred and scaled by powers of
+    two, whatever the dtype of X; float32 rows give float32 attributes.
+
+    References
+    ----------
+    .. [1] C. M. Bishop (2006). Pattern Recognition and Machine Learning, chapter 9.
+    .. [2] J. Chen and X. Tan (2009). Inference for multivariate normal mixtures.
+       Journal of Multivariate Analysis 100, 1367-1383.
+
+    Examples
+    --------
+    >>> from skgmm import GaussianMixture
+    >>> from skgmm.datasets import load_old_faithful
+    >>> X = load_old_faithful().data
+    >>> mixture = GaussianMixture(n_components=2).fit(X)
+    >>> mixture.means_.round(2)
+    array([[ 2.04, 54.48],
+           [ 4.29, 79.97]])
+    >>> round(mixture.score(X), 4)
+    -4.1553
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(FAMILIES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [
+            StrOptions(set(PARTITIONS)),
+            "array-like",
+            callable,
+            HasMethods("score_samples"),
+        ],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "covariances_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-6,
+        reg_covar="auto",
+        max_iter=1000,
+        n_init=1,
+        init_params="auto",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        covariances_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.covariances_init = covariances_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    # ---- fitting ----------------------------------------------------------
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the mixture to rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Numbers of any kind.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts: 2 is a repeated row, 0 an absent one.
+
+        Returns
+        -------
+        self : GaussianMixture
+
+        Raises
+        ------
+        ValueError
+            If X, the weights or the starting values cannot be used.  The estimator
+            is then as it was before, as it is after an interrupt.
+        """
+        context = self._init_callback_context(max_subtasks=self.n_init)
+        with _unchanged_on_failure(self), visible_log(self.verbose):
+            self._fit(X, sample_weight, context)
+        return self
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit the mixture and return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts in the fit.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Those of ``fit(X).predict(X)``.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+    def _fit(self, X, sample_weight, context):
+        warm = self.warm_start and self.__sklearn_is_fitted__()
+        before = self._model() if warm else None
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        family = FAMILIES[self.covariance_type]
+        if warm:
+            check_warm_start(before, family, self.n_components, X.shape[1])
+        rng = check_random_state(self.random_state)
+        weight, kept = _kept(X, sample_weight)
+        start = (
+            Start.at(before.mixture)
+            if warm
+            else check_start(self, family, X, kept, rng)
+        )
+        source = _source(X[kept], weight[kept], family, self.n_components)
+        problem = Problem(source, family, self._regularisation(source))
+        n_starts = 1 if warm else self.n_init
+
+        def model_at(fit):
+            return Model(source.frame.outward(fit.mixture), family, X.dtype)
+
+        monitor = Monitor(
+            self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
+        )
+        fit = self._run(problem, start, rng, n_starts, monitor)
+        self._set_model(model_at(fit))
+        self.converged_ = fit.converged
+        self.n_iter_ = fit.n_iter
+        self.lower_bound_ = fit.objective
+        self.lower_bounds_ = list(fit.history)
+        _warn_of_result(fit, problem, self.max_iter)
+
+    def _regularisation(self, source):
+        if isinstance(self.reg_covar, str):
+            return PseudoObservations.of(source.frame, source.total_weight)
+        return Ridge.of(source.frame, self.reg_covar)
+
+    def _run(self, problem, start, rng, n_starts, monitor):
+        try:
+            return best_run(
+                problem,
+                start,
+                rng,
+                n_starts=n_starts,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                monitor=monitor,
+            )
+        except NotPositiveDefinite as error:
+            raise ValueError(
+                f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
+                f"and reg_covar={self.reg_covar:g} is too small to make up for it. "
+                "Use reg_covar='auto', a larger value, or fewer components."
+            ) from error
+        except StartFailed as error:
+            raise ValueError(f"Fitting failed: {error}.") from error
+
+    # ---- other ways to a mixture ------------------------------------------
+    @classmethod
+    def from_parameters(
+        cls,
+        weights,
+        means,
+        *,
+        covariances=None,
+        precisions=None,
+        covariance_type="full",
+        random_state=None,
+    ):
+        """Return a mixture with given parameters, ready to use without `fit`.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            They sum to one.
+        means : array-like of shape (n_components, n_features)
+        covariances, precisions : array-like
+            Covariances or their inverses, in the shape of the covariance type; one
+            of the two.
+        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        random_state : int, RandomState or None, default=None
+            For `sample`.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+
+        Raises
+        ------
+        ValueError
+            If the arrays do not fit together or a matrix is not positive definite.
+
+        Examples
+        --------
+        >>> from skgmm import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters(
+        ...     [0.3, 0.7], [[0.0], [5.0]], covariances=[1.0, 4.0],
+        ...     covariance_type="spherical")
+        >>> mixture.predict([[1.0], [4.0]])
+        array([0, 1])
+        """
+        given = {"covariances": covariances, "precisions": precisions}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(
+                "from_parameters needs one of covariances and precisions; got "
+                f"{'both' if given else 'neither'}."
+            )
+        [(name, values)] = given.items()
+        self = cls(
+            n_components=len(weights),
+            covariance_type=covariance_type,
+            random_state=random_state,
+        )
+        self._validate_params()
+        names = "weights", "means", name
+        family = FAMILIES[covariance_type]
+        model = make_model(weights, means, values, family=family, names=names)
+        self._set_model(model)
+        self.n_features_in_ = model.mixture.n_features
+        return self
+
+    def to_sklearn(self):
+        """Return this mixture as a fitted `sklearn.mixture.GaussianMixture`.
+
+        Returns
+        -------
+        mixture : sklearn.mixture.GaussianMixture
+            With the parameters that scikit-learn knows too.
+        """
+        return _sklearn.to_sklearn(self)
+
+    @classmethod
+    def from_sklearn(cls, mixture):
+        """Return a `sklearn.mixture.GaussianMixture`, fitted or not, as one of ours.
+
+        Parameters
+        ----------
+        mixture : sklearn.mixture.GaussianMixture
+
+        Returns
+        -------
+        mixture : GaussianMixture
+        """
+        return _sklearn.from_sklearn(cls, mixture)
+
+
+@contextmanager
+def _unchanged_on_failure(estimator):
+    """Put all attributes back if the block does not come to its end."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _kept(X, sample_weight):
+    """Return the weights of rows, and an index of those that have any."""
+    weight = check_sample_weight(sample_weight, len(X))
+    present = slice(None) if sample_weight is None else weight > 0
+    return weight, slice(None) if np.all(present) else present
+
+
+def _source(rows, weight, family, n_components):
+    """Return the source of rows, after checking that they can be fitted."""
+    check_enough_rows(len(rows), n_components)
+    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    check_representable(frame, rows.dtype)
+    constant = np.flatnonzero(frame.constant)
+    if constant.size and len(rows) > 1:
+        warnings.warn(
+            f"Features {constant.tolist()} of X have one value only: they do not "
+            "influence the components. Leave them out.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return ArraySource(rows, weight, frame)
+
+
+def _warn_of_result(fit, problem, max_iter):
+    singular = problem.regularisation.held_up(fit.mixture, problem.source.total_weight)
+    if singular.any():
+        warnings.warn(
+            f"The rows of components {np.flatnonzero(singular).tolist()} span fewer "
+            "dimensions than X has: their covariances are held up by reg_covar. Use "
+            "fewer components, or a simpler covariance_type.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    if not (fit.converged or fit.stopped) and max_iter > 0:
+        warnings.warn(
+            f"The best start did not converge within max_iter={max_iter} iterations. "
+            "Increase max_iter or tol, or try other init_params.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,117 @@
+"""Mixture: the immutable value that is fitted, evaluated and sampled."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import kernels
+from .forms import Covariances, frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A mixture of K Gaussians in D dimensions.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (K,)
+        Mixing weights; they sum to one, some may be zero.
+    means : ndarray of shape (K, D)
+    covariances : Covariances
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: Covariances
+
+    def __post_init__(self):
+        object.__setattr__(self, "weights", frozen(self.weights))
+        object.__setattr__(self, "means", frozen(self.means))
+
+    def __reduce__(self):
+        arrays = np.array(self.weights), np.array(self.means)
+        return Mixture, (*arrays, self.covariances)
+
+    @property
+    def n_components(self):
+        """K."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self):
+        """D."""
+        return self.means.shape[1]
+
+    def log_density(self, rows):
+        """Return the log-densities of rows (n, D), shape (n,).
+
+        Minus infinity for a row so far away that the logarithm overflows.
+        """
+        return kernels.log_density(rows, self)
+
+    def log_responsibilities(self, rows):
+        """Return the log-densities (n,) and log-responsibilities (n, K).
+
+        A row too far away for any density belongs to the nearest component.
+        """
+        densities, out = kernels.log_responsibilities(rows, self)
+        far = np.flatnonzero(densities == -np.inf)
+        if far.size:
+            out[far] = -np.inf
+            out[far, self._nearest(rows[far])] = 0.0
+        return densities, out
+
+    def entropy(self, rows, sample_weight):
+        """Return the weighted entropy of the responsibilities of rows, in nats."""
+        total = 0.0
+        for start in range(0, len(rows), 16384):
+            part = slice(start, start + 16384)
+            _, logs = self.log_responsibilities(rows[part])
+            logs[logs == -np.inf] = 0.0  # p log p is zero at p = 0; so is 0 * 1
+            total -= float(sample_weight[part] @ np.sum(np.exp(logs) * logs, axis=1))
+        return total
+
+    def labels(self, rows):
+        """Return the most probable components of rows, shape (n,)."""
+        largest, out = kernels.labels(rows, self)
+        far = np.flatnonzero(largest == -np.inf)
+        if far.size:
+            out[far] = self._nearest(rows[far])
+        return out
+
+    def _nearest(self, rows):
+        """Return the component nearest to each row, by Mahalanobis distance.
+
+        Each row is divided by its size first, so that no square overflows.
+        """
+        z = np.asarray(rows.T, dtype=np.float64)
+        size = np.exp2(np.ceil(np.log2(np.abs(z).max(axis=0))))
+        origin = np.zeros((1, self.n_features))
+        distances = np.empty((self.n_components, len(rows)))
+        for k, mean in enumerate(self.means):
+            residual = z / size - mean[:, np.newaxis] / size
+            distances[k] = self.covariances.take([k]).mahalanobis(residual, origin)
+        distances[self.weights == 0] = np.inf
+        return distances.argmin(axis=0)
+
+    def sample(self, counts, rng):
+        """Draw ``counts[k]`` rows of each component, one component after another."""
+        noise = rng.standard_normal((int(np.sum(counts)), self.n_features))
+        parts = np.split(noise, np.cumsum(counts)[:-1])
+        return np.concatenate(
+            [
+                self.means[k] + self.covariances.colorize(k, part)
+                for k, part in enumerate(parts)
+            ]
+        )
+
+    def take(self, indices):
+        """Return the mixture of the components ``indices``.
+
+        One that is named twice is there twice, with half its weight each.
+        """
+        indices = np.asarray(indices)
+        copies = np.bincount(indices, minlength=self.n_components)[indices]
+        weights = self.weights[indices] / copies
+        covariances = self.covariances.take(indices)
+        return Mixture(weights / weights.sum(), self.means[indices], covariances)

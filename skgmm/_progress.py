@@ -1,0 +1,122 @@
+"""What a fit reports while it runs: lines for people, callbacks for programs."""
+
+import logging
+import sys
+import time
+from contextlib import contextmanager
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9 has no callbacks
+
+    class CallbackSupportMixin:
+        """Stands in for the mixin of scikit-learn 1.9."""
+
+        def _init_callback_context(self, **kwargs):
+            return None
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "Monitor", "visible_log", "with_callbacks"]
+
+_LOGGER = logging.getLogger("skgmm")
+
+
+class Monitor:
+    """Follows the runs of EM of one fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose callbacks are called.
+    context : CallbackContext or None
+        The task ``fit`` of scikit-learn's callbacks.
+    attributes : callable
+        ``attributes(fit) -> dict`` of the fitted attributes at a state.
+    n_starts : int
+    """
+
+    def __init__(self, estimator, context, attributes, n_starts):
+        self._estimator = estimator
+        self._context = context if hasattr(estimator, "_skl_callbacks") else None
+        self._attributes = attributes
+        self._n_starts = n_starts
+        self._verbose = estimator.verbose
+        self._interval = estimator.verbose_interval
+
+    def begin(self, index):
+        """Note that the run number ``index`` begins."""
+        self._name = f"start {index + 1} of {self._n_starts}"
+        self._begun = time.perf_counter()
+        self._previous = None
+        if self._context is not None:
+            self._run = self._context.subcontext(
+                task_name="start", max_subtasks=self._estimator.max_iter
+            )
+            self._run.call_on_fit_task_begin(estimator=self._estimator)
+
+    def iteration(self, fit):
+        """Note a state; return whether a callback asks to stop."""
+        interval = 1 if self._verbose > 1 else self._interval
+        if self._verbose and fit.n_iter % interval == 0:
+            change = "" if fit.n_iter == 0 else f", change {self._change(fit):.2e}"
+            self._log(f"iteration {fit.n_iter}: objective {fit.objective:.8g}{change}")
+        self._previous = fit.objective
+        if self._context is None or fit.n_iter == 0:
+            return False
+        task = self._run.subcontext(task_name="iteration")
+        task.call_on_fit_task_begin(estimator=self._estimator)
+        return task.call_on_fit_task_end(
+            estimator=self._estimator,
+            reconstruction_attributes=lambda: self._attributes(fit),
+        )
+
+    def end(self, fit):
+        """Note how the run ended."""
+        if self._verbose:
+            how = "converged" if fit.converged else "stopped"
+            self._log(
+                f"{how} after {fit.n_iter} iterations: objective {fit.objective:.8g}"
+            )
+        if self._context is not None:
+            self._run.call_on_fit_task_end(
+                estimator=self._estimator,
+                reconstruction_attributes=lambda: self._attributes(fit),
+            )
+
+    def failed(self, error):
+        """Note that the run failed."""
+        if self._verbose:
+            self._log(f"failed: {error}")
+        if self._context is not None:
+            self._run.call_on_fit_task_end(estimator=self._estimator)
+
+    def _change(self, fit):
+        return fit.objective - self._previous
+
+    def _log(self, text):
+        seconds = time.perf_counter() - self._begun
+        _LOGGER.info("%s, %s, %.3f s", self._name, text, seconds)
+
+
+@contextmanager
+def visible_log(verbose):
+    """Let the lines through: to the user's logging, or else to standard output."""
+    if not verbose:
+        yield
+        return
+    handler = logging.NullHandler()
+    if not _LOGGER.hasHandlers():
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("[%(name)s] %(message)s"))
+    level = _LOGGER.level
+    _LOGGER.addHandler(handler)
+    _LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.setLevel(level)

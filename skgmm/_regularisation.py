@@ -1,0 +1,104 @@
+"""What keeps covariances away from singular ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .forms import NotPositiveDefinite
+
+# Pseudo-observations a component; variance of a feature that has one value only.
+PSEUDO_OBSERVATIONS = 1e-6
+CONSTANT_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoObservations:
+    """A proper penalty: a few observations of the total variances a component.
+
+    Each component is given ``size`` extra observations with covariance
+    ``diag(variance)``, so that it is estimated as
+    ``(scatter + size * diag(variance)) / (count + size)``.  This maximises the
+    likelihood plus `log_penalty`, so EM never lowers that sum, and a component
+    that dies gets the total variances (Chen and Tan 2009, J. Multivariate Anal.
+    100:1367).
+
+    A feature with one value only carries no information: its variance is held at
+    the same constant in all components, which leaves the responsibilities alone.
+
+    Attributes
+    ----------
+    size : float
+    variance : ndarray of shape (D,)
+        Variances of the features; `CONSTANT_VARIANCE` for constant ones.
+    constant : ndarray of shape (D,), bool
+    """
+
+    size: float
+    variance: np.ndarray
+    constant: np.ndarray
+
+    @classmethod
+    def of(cls, frame, total_weight):
+        """Return the penalty for data in their frame."""
+        size = PSEUDO_OBSERVATIONS * min(1.0, total_weight)
+        variance = np.where(frame.constant, CONSTANT_VARIANCE, frame.variance)
+        return cls(size, variance, frame.constant)
+
+    def estimate(self, form, sizes, covariances, count, scatter):
+        """Return the regularised covariances of a family: never fails."""
+        held = np.where(self.constant, self.variance, 0.0)
+        extra = self.size * self.variance + count[:, np.newaxis] * held
+        values = covariances(count + self.size, form.add_to_scatter(scatter, extra))
+        try:
+            return form(values, *sizes)
+        except NotPositiveDefinite:
+            return form.repaired(values, *sizes)
+
+    def log_penalty(self, mixture):
+        """Return ``-size/2 sum_k(log|C_k/V| + tr(V/C_k) - D)``, at most about zero."""
+        covariances = mixture.covariances
+        ratios = self.variance * covariances.precision_diagonals
+        traces = np.broadcast_to(ratios, mixture.means.shape).sum(axis=1)
+        relative = covariances.log_determinants - np.log(self.variance).sum()
+        return -0.5 * self.size * float(np.sum(relative + traces - traces.size))
+
+    def held_up(self, mixture, total_weight):
+        """Tell of each component whether the penalty alone gives it some variance.
+
+        In a direction in which its rows do not vary, the covariance is
+        ``size / (count + size)`` of the total one.
+        """
+        ratios = self.variance * mixture.covariances.precision_diagonals
+        ratios = np.broadcast_to(ratios, mixture.means.shape)[:, ~self.constant]
+        count = mixture.weights * total_weight
+        return (ratios.max(axis=1, initial=0.0) * self.size > 0.5 * count) & (count > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """scikit-learn's ``reg_covar``: a constant added to the estimated variances.
+
+    Attributes
+    ----------
+    value : ndarray of shape (D,)
+    """
+
+    value: np.ndarray
+
+    @classmethod
+    def of(cls, frame, reg_covar):
+        """Return the ridge of ``reg_covar`` squared units of the user's."""
+        return cls(reg_covar / frame.scale**2)
+
+    def estimate(self, form, sizes, covariances, count, scatter):
+        """Return the covariances of a family with the ridge added."""
+        values = covariances(np.maximum(count, np.finfo(float).tiny), scatter)
+        return form(form.add_to_values(values, self.value), *sizes)
+
+    def log_penalty(self, mixture):
+        """Return zero: a ridge is no penalty of the likelihood."""
+        return 0.0
+
+    def held_up(self, mixture, total_weight):
+        """Tell of no component that it is singular: the user chose the ridge."""
+        return np.zeros(mixture.n_components, dtype=bool)

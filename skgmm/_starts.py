@@ -1,0 +1,266 @@
+"""Starting points of EM."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from ._mixture import Mixture
+
+# Rows of a subsample on which automatic starts are made.
+_SAMPLE = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """How to make starting mixtures.
+
+    Attributes
+    ----------
+    n_components : int
+    propose : callable
+        ``propose(problem, n_components, rng, index) -> Mixture`` in the frame of
+        the problem; ``index`` counts the starts of one fit.
+    given : dict
+        Parameters that the user gave, in the user's units: any of ``weights``,
+        ``means``, ``covariances``.
+    """
+
+    n_components: int
+    propose: object
+    given: dict
+
+    @classmethod
+    def at(cls, mixture):
+        """Return the start at a mixture in the user's units."""
+        parts = mixture.weights, mixture.means, mixture.covariances
+        given = dict(zip(("weights", "means", "covariances"), parts, strict=True))
+        return cls(mixture.n_components, None, given)
+
+    def make(self, problem, rng, index):
+        """Return the start number ``index``, in the frame of the problem."""
+        if self.given.keys() == {"weights", "means", "covariances"}:
+            return problem.source.frame.inward(Mixture(**self.given))
+        propose = self._nearest_means if "means" in self.given else self.propose
+        frame = problem.source.frame
+        mixture = frame.outward(propose(problem, self.n_components, rng, index))
+        parts = {
+            "weights": mixture.weights,
+            "means": mixture.means,
+            "covariances": mixture.covariances,
+        }
+        return frame.inward(Mixture(**(parts | self.given)))
+
+    def _nearest_means(self, problem, n_components, rng, index):
+        """Propose what the rows nearest to each given mean have."""
+
+        def partition(rows, weight, n_components, rng, index):
+            frame = problem.source.frame
+            means = (self.given["means"] - frame.centre) / frame.scale
+            return _nearest(rows, means / frame.unit_deviations)
+
+        return from_partition(partition)(problem, n_components, rng, index)
+
+
+def from_partition(partition):
+    """Return a proposal that cuts (a sample of) the rows into classes.
+
+    ``partition(rows, weight, n_components, rng, index)`` returns labels (m,) of
+    standardised rows.
+    """
+
+    def propose(problem, n_components, rng, index):
+        size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
+        sample = problem.source.sample(size, rng)
+        rows = sample.standardised()
+        weight = np.asarray(sample.sample_weight, dtype=float)
+        labels = partition(rows, weight, n_components, rng, index)
+        labels = bisect(rows, weight, labels, n_components)
+        hard = one_hot(labels, labels.max() + 1)
+        statistics = sample.moments(hard, problem.family.form)
+        mixture = problem.maximisation(statistics.with_small_pooled())
+        return _with_copies(mixture, n_components)
+
+    return propose
+
+
+def from_responsibilities(responsibilities):
+    """Return a proposal that takes the moments of given responsibilities (n, K)."""
+
+    def propose(problem, n_components, rng, index):
+        form = problem.family.form
+        return problem.maximisation(problem.source.moments(responsibilities, form))
+
+    return propose
+
+
+def from_mixture(mixture):
+    """Return a proposal of a mixture in the user's units."""
+
+    def propose(problem, n_components, rng, index):
+        return problem.source.frame.inward(mixture)
+
+    return propose
+
+
+def one_hot(labels, n_components):
+    """Return the responsibilities (n, K) of hard labels (n,)."""
+    return (labels[:, np.newaxis] == np.arange(n_components)).astype(float)
+
+
+# ---- partitions -----------------------------------------------------------
+def _auto(rows, weight, n_components, rng, index):
+    """Bisect along the best axes, then k-means: the same for any order of rows.
+
+    Further starts are k-means from random seeds.
+    """
+    if index:
+        return _kmeans(rows, weight, n_components, rng, index)
+    labels = bisect(rows, weight, np.zeros(len(rows), dtype=int), n_components)
+    hard = one_hot(labels, labels.max() + 1) * weight[:, np.newaxis]
+    centres = hard.T @ rows / hard.sum(axis=0)[:, np.newaxis]
+    return _lloyd(rows, weight, centres, check_random_state(0))
+
+
+def _kmeans(rows, weight, n_components, rng, index):
+    return _lloyd(rows, weight, n_components, rng)
+
+
+def _kmeans_plusplus(rows, weight, n_components, rng, index):
+    from sklearn.cluster import kmeans_plusplus
+
+    seeds, _ = kmeans_plusplus(
+        rows, n_components, sample_weight=weight, random_state=rng
+    )
+    return _nearest(rows, seeds)
+
+
+def _random_from_data(rows, weight, n_components, rng, index):
+    chosen = rng.choice(len(rows), n_components, False, weight / weight.sum())
+    return _nearest(rows, rows[chosen])
+
+
+def _random(rows, weight, n_components, rng, index):
+    return _nearest(rows, rng.standard_normal((n_components, rows.shape[1])))
+
+
+PARTITIONS = {
+    "auto": _auto,
+    "kmeans": _kmeans,
+    "k-means++": _kmeans_plusplus,
+    "random": _random,
+    "random_from_data": _random_from_data,
+}
+
+
+def _lloyd(rows, weight, centres, rng):
+    """Return the labels of k-means from given centres, or from random ones."""
+    from sklearn.cluster import KMeans
+
+    given = isinstance(centres, np.ndarray)
+    kmeans = KMeans(
+        len(centres) if given else centres,
+        init=centres if given else "k-means++",
+        n_init=1,
+        random_state=rng,
+    )
+    with warnings.catch_warnings():
+        # Fewer distinct rows than clusters: seen to by the caller.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return kmeans.fit(rows, sample_weight=weight).labels_
+
+
+def _nearest(rows, centres):
+    from sklearn.metrics import pairwise_distances_argmin
+
+    return pairwise_distances_argmin(rows, centres)
+
+
+def bisect(rows, weight, labels, n_clusters):
+    """Split clusters in two until there are ``n_clusters``, or all rows agree.
+
+    The cluster with the greatest sum of squares is next; it is cut at its mean,
+    across the axis that takes most of it away (Su and Dy 2007, Intell. Data Anal.
+    11:319, cut across the first principal axis).  No random numbers are used and
+    the order of the rows does not matter.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Labels from 0 without gaps.
+    """
+    _, labels = np.unique(labels, return_inverse=True)
+    spreads = [
+        _sum_of_squares(rows, weight, labels == k) for k in range(labels.max() + 1)
+    ]
+    while len(spreads) < n_clusters and max(spreads) > 0:
+        widest = int(np.argmax(spreads))
+        members = np.flatnonzero(labels == widest)
+        right = _half(rows[members], weight[members])
+        if right.all() or not right.any():
+            spreads[widest] = 0.0
+            continue
+        labels[members[right]] = len(spreads)
+        spreads.append(_sum_of_squares(rows, weight, labels == len(spreads)))
+        spreads[widest] = _sum_of_squares(rows, weight, labels == widest)
+    return labels
+
+
+def _sum_of_squares(rows, weight, members):
+    rows, weight = rows[members], weight[members]
+    if np.all(rows == rows[0]):
+        return 0.0
+    return float(weight @ ((rows - _mean(rows, weight)) ** 2).sum(axis=1))
+
+
+def _mean(rows, weight):
+    return weight @ rows / weight.sum()
+
+
+def _half(rows, weight):
+    """Tell which rows lie on the far side of the best cut through the mean."""
+    centred = rows - _mean(rows, weight)
+    axes = np.hstack([np.eye(rows.shape[1]), _principal_axes(centred, weight)])
+    projections = centred @ axes
+    sizes = np.abs(projections).max(axis=0, initial=0.0)
+    right = projections > 1e-9 * sizes
+    upper = weight @ right
+    sums = weight @ (projections * right)
+    lower = weight.sum() - upper
+    possible = (upper > 0) & (lower > 0)
+    gains = np.where(possible, sums**2 / np.where(possible, upper * lower, 1.0), 0.0)
+    # Of gains that differ by rounding only, the first: any order of rows agrees.
+    return right[:, np.argmax(gains >= (1 - 1e-9) * gains.max())]
+
+
+def _principal_axes(centred, weight):
+    """Return principal axes as columns, each with a sign of its own."""
+    scatter = (centred.T * weight) @ centred
+    if len(scatter) <= 32:
+        axes = np.linalg.eigh(scatter).eigenvectors[:, ::-1]
+    else:
+        axis = np.eye(len(scatter))[:, [np.argmax(np.diagonal(scatter))]]
+        for _ in range(30):
+            axis = scatter @ axis
+            axis /= np.linalg.norm(axis)
+        axes = axis
+    largest = np.abs(axes).argmax(axis=0)
+    return axes * np.sign(axes[largest, np.arange(axes.shape[1])])
+
+
+def _with_copies(mixture, n_components):
+    """Return a mixture of K components although the rows have fewer values."""
+    missing = n_components - mixture.n_components
+    if not missing:
+        return mixture
+    warnings.warn(
+        f"X has only {mixture.n_components} distinct rows, fewer than "
+        f"n_components={n_components}: some components are copies of others. "
+        "Use fewer components.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+    extra = np.resize(np.argsort(-mixture.weights, kind="stable"), missing)
+    return mixture.take([*range(mixture.n_components), *extra])

@@ -1,0 +1,72 @@
+"""Statistics: all that a model learns from rows; adding them joins the rows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .forms import Covariances
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Expected sufficient statistics of a mixture over some rows.
+
+    Attributes
+    ----------
+    count : ndarray of shape (K,)
+        Sums of ``weight * responsibility``.
+    first : ndarray of shape (K, D)
+        First moments about `origin`.
+    second : ndarray
+        Second moments about `origin`, in the shape of the form of covariances.
+    log_likelihood : float
+        Weighted log-likelihood of the rows under the mixture that gave the
+        responsibilities.
+    origin : ndarray of shape (K, D)
+        Where the moments are taken about: near the means, so that no digits are
+        lost however far the means are from zero.
+    form : type
+        The class of covariances that the second moments are for.
+    """
+
+    count: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    log_likelihood: float
+    origin: np.ndarray
+    form: type[Covariances]
+
+    def __add__(self, other):
+        """Return the statistics of both sets of rows (about the same origin)."""
+        return Statistics(
+            self.count + other.count,
+            self.first + other.first,
+            self.second + other.second,
+            self.log_likelihood + other.log_likelihood,
+            self.origin,
+            self.form,
+        )
+
+    def means(self):
+        """Return the means; that of a component without rows is its origin."""
+        return self.origin + self._shift()
+
+    def scatter(self):
+        """Return the second moments about the means."""
+        return self.form.shift_scatter(self.second, self.count, self._shift())
+
+    def with_small_pooled(self):
+        """Return the statistics, about the means, with small components pooled.
+
+        A component of too few rows for a covariance of its own has the common one.
+        """
+        small = self.count < self.origin.shape[1] + 1
+        scatter = self.form.pooled(self.scatter(), self.count, small)
+        no_shift = np.zeros_like(self.first)
+        return replace(self, first=no_shift, second=scatter, origin=self.means())
+
+    def _shift(self):
+        count = self.count[:, np.newaxis]
+        return np.divide(
+            self.first, count, out=np.zeros_like(self.first), where=count > 0
+        )

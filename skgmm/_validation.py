@@ -1,0 +1,237 @@
+"""Checks at the border: what the user gives becomes what the inside trusts."""
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from . import _starts
+from ._mixture import Mixture
+from .forms import NotPositiveDefinite
+
+# How far from one given weights may sum to: what rounding to two digits leaves.
+_WEIGHTS_TOLERANCE = 1e-2
+
+
+def check_sample_weight(sample_weight, n_samples):
+    """Return the weights of rows as float64 (n,); ones take no memory."""
+    if sample_weight is None:
+        return np.broadcast_to(1.0, (n_samples,))
+    weight = _floats(sample_weight, "sample_weight")
+    if weight.ndim == 0:
+        weight = np.broadcast_to(weight, (n_samples,))
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have one entry a row, shape ({n_samples},); got "
+            f"shape {weight.shape}."
+        )
+    if np.any(weight < 0):
+        row = int(np.argmax(weight < 0))
+        raise ValueError(
+            f"sample_weight must not be negative; got {weight[row]:g} for row {row}. "
+            "Set weights of rows to be left out to zero."
+        )
+    if not np.any(weight > 0):
+        raise ValueError(
+            "sample_weight must have an entry above zero; got all zero weights."
+        )
+    return weight
+
+
+def check_warm_start(model, family, n_components, n_features):
+    """Raise unless a fit can go on from a model."""
+    now = {
+        "covariance_type": (model.family.name, family.name),
+        "n_components": (model.mixture.n_components, n_components),
+        "the number of features": (model.mixture.n_features, n_features),
+    }
+    for name, (old, new) in now.items():
+        if old != new:
+            raise ValueError(
+                f"warm_start=True goes on from the previous fit, but {name} was "
+                f"{old!r} and is now {new!r}. Set warm_start=False for a new fit."
+            )
+
+
+def check_enough_rows(n_rows, n_components):
+    """Raise if there are fewer rows than components."""
+    if n_rows < n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components; got n_components={n_components} "
+            f"and n_samples={n_rows} (rows of weight zero do not count). Use fewer "
+            "components or more rows."
+        )
+
+
+def check_representable(frame, dtype):
+    """Raise if a variance would overflow or underflow in the dtype of the result."""
+    finfo = np.finfo(dtype)
+    smallest, largest = np.sqrt(finfo.tiny) * 1e8, np.sqrt(finfo.max) * 1e-2
+    deviation = frame.unit_deviations * frame.scale
+    bad = ~frame.constant & ~((deviation > smallest) & (deviation < largest))
+    if bad.any():
+        feature = int(np.argmax(bad))
+        raise ValueError(
+            f"X must have features with standard deviations between {smallest:.0e} "
+            f"and {largest:.0e}, whose squares {np.dtype(dtype)} can hold; got "
+            f"{deviation[feature]:.3g} for feature {feature}. Rescale it, or remove "
+            "the rows with absurd values."
+        )
+
+
+def check_weights(weights, n_components, name="weights_init"):
+    """Return mixing weights (K,) that sum to one."""
+    weights = _shaped(weights, (n_components,), name)
+    total = weights.sum()
+    if np.any(weights < 0) or abs(total - 1) > _WEIGHTS_TOLERANCE:
+        raise ValueError(
+            f"{name} must be non-negative and sum to one; got a sum of {total:.6g} "
+            f"and a smallest entry of {weights.min():.6g}. Divide by the sum."
+        )
+    return weights / total
+
+
+def check_means(means, n_components, n_features, name="means_init"):
+    """Return means (K, D)."""
+    return _shaped(means, (n_components, n_features), name)
+
+
+def check_covariances(covariances, form, n_components, n_features, name):
+    """Return covariances in their form, from arrays of the form's shape.
+
+    ``name`` tells what the arrays are: covariances or, if it begins with
+    "precisions", their inverses, or "precisions_cholesky" factors of these.
+    """
+    sizes = n_components, n_features
+    values = _shaped(covariances, form.shape(*sizes), name)
+    if name.startswith("precisions_cholesky"):
+        values = form.squared_factors(values)
+    wrong = form.asymmetric(values)
+    if wrong is not None:
+        raise ValueError(
+            f"{name} must be symmetric; the matrix of component {wrong} is not. "
+            "Symmetrise it, as (A + A.T) / 2."
+        )
+    make = form.from_precisions if name.startswith("precisions") else form
+    try:
+        return make(values, *sizes)
+    except NotPositiveDefinite as error:
+        raise ValueError(
+            f"{name} must be positive definite; that of component "
+            f"{error.component} is not. Check its diagonal for zeros or negative "
+            "values and its features for exact dependence."
+        ) from error
+
+
+def check_start(estimator, family, X, kept, rng):
+    """Return the `Start` that the parameters of the estimator ask for.
+
+    ``kept`` indexes the rows of X that have a weight.
+    """
+    n_components = estimator.n_components
+    n_features = X.shape[1]
+    sizes = n_components, n_features
+    parts = {}
+    if estimator.weights_init is not None:
+        parts["weights"] = check_weights(estimator.weights_init, n_components)
+    if estimator.means_init is not None:
+        parts["means"] = check_means(estimator.means_init, *sizes)
+    scatters = {
+        name: getattr(estimator, name)
+        for name in ("covariances_init", "precisions_init")
+        if getattr(estimator, name) is not None
+    }
+    if len(scatters) > 1:
+        raise ValueError(
+            "covariances_init and precisions_init say the same thing; got both. "
+            "Leave one of them None."
+        )
+    for name, values in scatters.items():
+        parts["covariances"] = check_covariances(values, family.form, *sizes, name)
+    propose = _check_init_params(
+        estimator.init_params, family, X, kept, n_components, rng
+    )
+    return _starts.Start(n_components, propose, parts)
+
+
+def _check_init_params(init_params, family, X, kept, n_components, rng):
+    """Return the proposal of starts that ``init_params`` names, or holds."""
+    if isinstance(init_params, str):
+        return _starts.from_partition(_starts.PARTITIONS[init_params])
+    if callable(init_params):
+        init_params = init_params(X, n_components, rng)
+    if hasattr(init_params, "score_samples"):
+        sizes = n_components, X.shape[1]
+        return _starts.from_mixture(_mixture_of(init_params, family, *sizes))
+    responsibilities = _check_responsibilities(init_params, len(X), n_components)
+    return _starts.from_responsibilities(responsibilities[kept])
+
+
+def _mixture_of(estimator, family, n_components, n_features):
+    """Return the mixture of a fitted estimator, ours or scikit-learn's."""
+    if not hasattr(estimator, "means_"):
+        raise ValueError(
+            "init_params must be a fitted mixture; got an unfitted "
+            f"{type(estimator).__name__}. Fit it first; inside a grid search, which "
+            "clones it, wrap it in sklearn.frozen.FrozenEstimator."
+        )
+    shape = np.shape(estimator.means_)
+    if shape != (n_components, n_features):
+        raise ValueError(
+            f"init_params must be a mixture of {n_components} components in "
+            f"{n_features} dimensions; got one of {shape[0]} in {shape[1]}."
+        )
+    name, sizes = "init_params.covariances_", (n_components, n_features)
+    return Mixture(
+        check_weights(estimator.weights_, n_components, "init_params.weights_"),
+        check_means(estimator.means_, *sizes, "init_params.means_"),
+        check_covariances(estimator.covariances_, family.form, *sizes, name),
+    )
+
+
+def _check_responsibilities(init, n_samples, n_components):
+    """Return responsibilities (n, K), from themselves or from labels (n,)."""
+    array = np.asarray(init)
+    if array.shape == (n_samples,):
+        values, labels = np.unique(array, return_inverse=True)
+        if len(values) != n_components:
+            raise ValueError(
+                f"init_params must have labels of n_components={n_components} "
+                f"classes; got {len(values)} different labels."
+            )
+        return _starts.one_hot(labels, n_components)
+    shape = (n_samples, n_components)
+    if array.shape != shape:
+        raise ValueError(
+            "init_params must be one of "
+            f"{sorted(_starts.PARTITIONS)}, a callable, a fitted mixture, labels of "
+            f"shape ({n_samples},) or responsibilities of shape {shape}; got an "
+            f"array of shape {array.shape}."
+        )
+    responsibilities = _floats(array, "init_params")
+    total = responsibilities.sum(axis=1)
+    if np.any(responsibilities < 0) or np.any(np.abs(total - 1) > _WEIGHTS_TOLERANCE):
+        raise ValueError(
+            "init_params must have responsibilities that are non-negative and sum "
+            f"to one in every row; got sums from {total.min():.6g} to "
+            f"{total.max():.6g}. Divide each row by its sum."
+        )
+    return responsibilities / total[:, np.newaxis]
+
+
+def _shaped(array, shape, name):
+    array = _floats(array, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}; got shape {array.shape}.")
+    return array
+
+
+def _floats(array, name):
+    """Return a finite float64 array, new or the user's own."""
+    return check_array(
+        array,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        input_name=name,
+    )

@@ -1,0 +1,17 @@
+"""How Gaussians are evaluated: one class for each shape of covariance matrices."""
+
+from ._base import Covariances, NotPositiveDefinite, frozen
+from .diag import Diag
+from .full import Full
+from .spherical import Spherical
+from .tied import Tied
+
+__all__ = [
+    "Covariances",
+    "Diag",
+    "Full",
+    "NotPositiveDefinite",
+    "Spherical",
+    "Tied",
+    "frozen",
+]

@@ -1,0 +1,97 @@
+"""Cholesky factors of, and products with, symmetric and triangular matrices."""
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from ._base import NotPositiveDefinite
+
+# Below this size a general product beats the triangular and the symmetric one,
+# which do half its work (measured on OpenBLAS).
+_SMALL = 10
+
+
+def whiteners(matrices):
+    """Return lower triangular ``W`` with ``W' W`` the inverse, shape (K, D, D).
+
+    Raises
+    ------
+    NotPositiveDefinite
+        Naming the first component without a Cholesky factor.
+    """
+    return np.stack([_whitener(matrix, k) for k, matrix in enumerate(matrices)])
+
+
+def _whitener(matrix, component):
+    """Return the inverse of the lower Cholesky factor of one matrix.
+
+    The matrix is brought to a diagonal near one first, by powers of two: features
+    of any scale then neither overflow nor underflow, and no digit is lost.
+    """
+    variances = np.diagonal(matrix)
+    if not (np.all(np.isfinite(matrix)) and np.all(variances > 0)):
+        raise NotPositiveDefinite(component)
+    scale = np.exp2(np.round(0.5 * np.log2(variances)))
+    factor, info = lapack.dpotrf(matrix / scale / scale[:, np.newaxis], lower=1)
+    if info == 0:
+        inverse, info = lapack.dtrtri(factor, lower=1)
+    if info != 0:
+        raise NotPositiveDefinite(component)
+    return np.tril(inverse) / scale
+
+
+def inverses(matrices):
+    """Return the inverses of symmetric positive definite matrices (K, D, D)."""
+    return grams(whiteners(matrices))
+
+
+def grams(factors):
+    """Return ``W' W`` for factors ``W``."""
+    return np.swapaxes(factors, -1, -2) @ factors
+
+
+def lower_product(lower, z):
+    """Return ``lower @ z``, perhaps in the memory of ``z``."""
+    if len(lower) < _SMALL:
+        return lower @ z
+    return blas.dtrmm(1.0, lower.T, z.T, side=1, overwrite_b=1).T
+
+
+def add_gram(out, y):
+    """Add ``y @ y.T`` to ``out``, of which the lower triangle counts.
+
+    `symmetrised` makes the upper one right again.
+    """
+    if len(y) < _SMALL:
+        out += y @ y.T
+    else:
+        blas.dsyrk(1.0, y.T, beta=1.0, c=out.T, trans=1, overwrite_c=1)
+
+
+def symmetrised(matrices):
+    """Return the symmetric matrices of which the lower triangles are given."""
+    return np.tril(matrices) + np.swapaxes(np.tril(matrices, -1), -1, -2)
+
+
+def log_determinants(factors):
+    """Return the log-determinants of the matrices with whiteners ``factors``."""
+    return -2.0 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)
+
+
+def repaired(matrices):
+    """Return the matrices, the eigenvalues of their correlations clipped."""
+    scale = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
+    outer = scale[..., :, np.newaxis] * scale[..., np.newaxis, :]
+    values, vectors = np.linalg.eigh(matrices / outer)
+    floor = 16 * matrices.shape[-1] * np.finfo(float).eps
+    clipped = np.maximum(values, floor)[..., np.newaxis, :]
+    return symmetrised((vectors * clipped) @ np.swapaxes(vectors, -1, -2) * outer)
+
+
+def asymmetric(matrices):
+    """Return the index of the first matrix that is not symmetric, or None."""
+    for k, matrix in enumerate(matrices):
+        size = np.sqrt(np.abs(np.diagonal(matrix)))
+        tolerance = 1e-6 * size * size[:, np.newaxis]
+        if np.any(np.abs(matrix - matrix.T) > tolerance):
+            return k
+    return None

@@ -1,0 +1,108 @@
+"""Full covariances: one matrix a component."""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from . import _matrices
+from ._base import Covariances, residuals, squared_norms
+
+
+class Full(Covariances):
+    """One full matrix a component: ``values`` of shape (K, D, D)."""
+
+    kind = "full"
+
+    @staticmethod
+    def shape(n_components, n_features):
+        return (n_components, n_features, n_features)
+
+    @classmethod
+    def unit(cls, n_components, n_features):
+        values = np.tile(np.eye(n_features), (n_components, 1, 1))
+        return cls(values, n_components, n_features)
+
+    asymmetric = staticmethod(_matrices.asymmetric)
+
+    def _factorise(self):
+        return _matrices.whiteners(self.values)
+
+    def _log_determinants(self):
+        return _matrices.log_determinants(self.whiteners)
+
+    def mahalanobis(self, z, means):
+        out = np.empty((len(means), z.shape[1]))
+        for k, (mean, whitener) in enumerate(zip(means, self.whiteners, strict=True)):
+            out[k] = squared_norms(
+                _matrices.lower_product(whitener, residuals(z, mean))
+            )
+        return out
+
+    def colorize(self, component, noise):
+        return solve_triangular(self.whiteners[component], noise.T, lower=True).T
+
+    def dense(self):
+        return self.values
+
+    @property
+    def precisions(self):
+        return _matrices.grams(self.whiteners)
+
+    @property
+    def precisions_cholesky(self):
+        return np.ascontiguousarray(np.swapaxes(self.whiteners, 1, 2))
+
+    @property
+    def precision_diagonals(self):
+        return np.einsum("kij,kij->kj", self.whiteners, self.whiteners)
+
+    def expected_mahalanobis(self, scatter):
+        return float(np.sum(self.precisions * scatter))
+
+    def rescaled(self, scale):
+        values = self.values * scale * scale[:, np.newaxis]
+        sizes = self.n_components, self.n_features
+        return type(self)(values, *sizes, self.whiteners / scale)
+
+    def take(self, indices):
+        sizes = len(indices), self.n_features
+        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
+
+    @classmethod
+    def repaired(cls, values, n_components, n_features):
+        return cls(_matrices.repaired(values), n_components, n_features)
+
+    @classmethod
+    def from_precisions(cls, precisions, n_components, n_features):
+        return cls(_matrices.inverses(precisions), n_components, n_features)
+
+    @staticmethod
+    def squared_factors(factors):
+        return factors @ np.swapaxes(factors, 1, 2)
+
+    def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        for k, root in enumerate(np.sqrt(responsibilities)):
+            scaled = residuals(z, means[k]) * root
+            first[k] += scaled @ root
+            _matrices.add_gram(second[k], scaled)
+
+    @staticmethod
+    def shift_scatter(second, count, shift):
+        outer = shift[:, :, np.newaxis] * shift[:, np.newaxis, :]
+        return _matrices.symmetrised(second) - _per_matrix(count) * outer
+
+    @staticmethod
+    def add_to_scatter(scatter, diagonals):
+        return scatter + diagonals[:, :, np.newaxis] * np.eye(diagonals.shape[1])
+
+    @staticmethod
+    def add_to_values(values, diagonal):
+        return values + np.diag(diagonal)
+
+    @staticmethod
+    def pooled(scatter, count, small):
+        share = _per_matrix(count / count.sum()) * scatter.sum(axis=0)
+        return np.where(_per_matrix(small), share, scatter)
+
+
+def _per_matrix(vector):
+    return vector[:, np.newaxis, np.newaxis]

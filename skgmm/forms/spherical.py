@@ -1,0 +1,99 @@
+"""Spherical covariances: one variance a component."""
+
+import numpy as np
+
+from ._base import Covariances, residuals, squared_norms
+from .diag import inverse_roots, positive
+
+
+class Spherical(Covariances):
+    """One variance a component: ``values`` of shape (K,).
+
+    Its second moments are *means* over the features, so that a variance is a
+    second moment over a count, as in the other forms.
+    """
+
+    kind = "spherical"
+
+    @staticmethod
+    def shape(n_components, n_features):
+        return (n_components,)
+
+    @classmethod
+    def unit(cls, n_components, n_features):
+        return cls(np.ones(n_components), n_components, n_features)
+
+    def _factorise(self):
+        return inverse_roots(self.values)
+
+    def _log_determinants(self):
+        return -2.0 * self.n_features * np.log(self.whiteners)
+
+    def mahalanobis(self, z, means):
+        distances = np.stack([squared_norms(residuals(z, mean)) for mean in means])
+        distances *= self.precisions[:, np.newaxis]
+        return distances
+
+    def colorize(self, component, noise):
+        return noise / self.whiteners[component]
+
+    def dense(self):
+        return self.values[:, np.newaxis, np.newaxis] * np.eye(self.n_features)
+
+    @property
+    def precisions(self):
+        return self.whiteners**2
+
+    @property
+    def precisions_cholesky(self):
+        return self.whiteners
+
+    @property
+    def precision_diagonals(self):
+        return self.precisions[:, np.newaxis]
+
+    def expected_mahalanobis(self, scatter):
+        return float(self.n_features * np.sum(self.precisions * scatter))
+
+    def rescaled(self, scale):
+        """See the base class; ``scale`` must be the same for all features."""
+        factor, sizes = scale[0], (self.n_components, self.n_features)
+        return type(self)(self.values * factor**2, *sizes, self.whiteners / factor)
+
+    def take(self, indices):
+        sizes = len(indices), self.n_features
+        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
+
+    @classmethod
+    def repaired(cls, values, n_components, n_features):
+        return cls(positive(values), n_components, n_features)
+
+    @classmethod
+    def from_precisions(cls, precisions, n_components, n_features):
+        return cls(inverse_roots(precisions) ** 2, n_components, n_features)
+
+    @staticmethod
+    def squared_factors(factors):
+        return factors**2
+
+    def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        for k, part in enumerate(responsibilities):
+            residual = residuals(z, means[k])
+            first[k] += residual @ part
+            second[k] += squared_norms(residual) @ part / self.n_features
+
+    @staticmethod
+    def shift_scatter(second, count, shift):
+        return second - count * np.mean(shift**2, axis=1)
+
+    @staticmethod
+    def add_to_scatter(scatter, diagonals):
+        return scatter + diagonals.mean(axis=1)
+
+    @staticmethod
+    def add_to_values(values, diagonal):
+        return values + diagonal.mean()
+
+    @staticmethod
+    def pooled(scatter, count, small):
+        return np.where(small, count * (scatter.sum() / count.sum()), scatter)

@@ -1,0 +1,134 @@
+"""Tied covariances: one matrix for all components."""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from . import _matrices
+from ._base import Covariances, residuals, squared_norms
+
+# Largest squared distance (in standard deviations) of a mean from the common
+# centre at which "total minus between" scatter still has ten right digits.
+_FAR = 1e6
+
+
+class Tied(Covariances):
+    """One full matrix shared by all components: ``values`` of shape (D, D)."""
+
+    kind = "tied"
+
+    @staticmethod
+    def shape(n_components, n_features):
+        return (n_features, n_features)
+
+    @classmethod
+    def unit(cls, n_components, n_features):
+        return cls(np.eye(n_features), n_components, n_features)
+
+    @staticmethod
+    def asymmetric(values):
+        return _matrices.asymmetric(values[np.newaxis])
+
+    def _factorise(self):
+        return _matrices.whiteners(self.values[np.newaxis])[0]
+
+    def _log_determinants(self):
+        return _matrices.log_determinants(self.whiteners)
+
+    def mahalanobis(self, z, means):
+        # Rows and means are whitened once, about a centre that they share.
+        centre = means.mean(axis=0)
+        white = _matrices.lower_product(self.whiteners, residuals(z, centre))
+        white_means = (means - centre) @ self.whiteners.T
+        return np.stack([squared_norms(residuals(white, m)) for m in white_means])
+
+    def colorize(self, component, noise):
+        return solve_triangular(self.whiteners, noise.T, lower=True).T
+
+    def dense(self):
+        return np.broadcast_to(self.values, (self.n_components, *self.values.shape))
+
+    @property
+    def precisions(self):
+        return _matrices.grams(self.whiteners)
+
+    @property
+    def precisions_cholesky(self):
+        return np.ascontiguousarray(self.whiteners.T)
+
+    @property
+    def precision_diagonals(self):
+        return np.einsum("ij,ij->j", self.whiteners, self.whiteners)
+
+    def expected_mahalanobis(self, scatter):
+        return float(np.sum(self.precisions * scatter))
+
+    def rescaled(self, scale):
+        values = self.values * scale * scale[:, np.newaxis]
+        sizes = self.n_components, self.n_features
+        return type(self)(values, *sizes, self.whiteners / scale)
+
+    def take(self, indices):
+        return type(self)(self.values, len(indices), self.n_features, self.whiteners)
+
+    @classmethod
+    def repaired(cls, values, n_components, n_features):
+        return cls(_matrices.repaired(values), n_components, n_features)
+
+    @classmethod
+    def from_precisions(cls, precisions, n_components, n_features):
+        values = _matrices.inverses(precisions[np.newaxis])[0]
+        return cls(values, n_components, n_features)
+
+    @staticmethod
+    def squared_factors(factors):
+        return factors @ factors.T
+
+    def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        offsets = means - means.mean(axis=0)
+        if hard or squared_norms(self.whiteners @ offsets.T).max() > _FAR:
+            _accumulate_each(z, responsibilities, means, first, second)
+        else:
+            _accumulate_total(z, responsibilities, means, first, second)
+
+    @staticmethod
+    def shift_scatter(second, count, shift):
+        return _matrices.symmetrised(second) - (count * shift.T) @ shift
+
+    @staticmethod
+    def add_to_scatter(scatter, diagonals):
+        return scatter + np.diag(diagonals.sum(axis=0))
+
+    @staticmethod
+    def add_to_values(values, diagonal):
+        return values + np.diag(diagonal)
+
+    @staticmethod
+    def pooled(scatter, count, small):
+        return scatter
+
+
+def _accumulate_each(z, responsibilities, means, first, second):
+    """Add the moments component by component, on the rows with a part in it.
+
+    Components that lie far apart share no rows, so this costs one product too.
+    """
+    for k, part in enumerate(responsibilities):
+        rows = np.flatnonzero(part)
+        root = np.sqrt(part[rows])
+        scaled = residuals(z[:, rows], means[k]) * root
+        first[k] += scaled @ root
+        _matrices.add_gram(second, scaled)
+
+
+def _accumulate_total(z, responsibilities, means, first, second):
+    """Add the within scatter as total minus between: one product for all."""
+    centre = means.mean(axis=0)
+    offsets = means - centre
+    count = responsibilities.sum(axis=1)
+    centred = residuals(z, centre)
+    sums = responsibilities @ centred.T - count[:, np.newaxis] * offsets
+    first += sums
+    cross = offsets.T @ (sums + 0.5 * count[:, np.newaxis] * offsets)
+    second -= cross + cross.T
+    centred *= np.sqrt(responsibilities.sum(axis=0))
+    _matrices.add_gram(second, centred)

@@ -1,0 +1,156 @@
+"""The passes over rows in NumPy: the specification of the compiled ones.
+
+Every pass reads its rows once, in blocks that fit the cache, and keeps nothing of
+size (n, K) unless that is what it returns.  Within a block the rows are columns:
+``z`` (D, B), log-densities and responsibilities (K, B).
+
+A mixture here is anything with ``weights`` (K,), ``means`` (K, D) and
+``covariances`` (a form).
+"""
+
+import numpy as np
+
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+# Doubles in a block: with the temporaries beside it, about an L2 cache.
+_BLOCK = 131_072
+
+
+def statistics(rows, sample_weight, centre, scale, mixture):
+    """Return the sums of an E-step, in one reading.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, D), any real dtype
+    sample_weight : ndarray of shape (n,)
+    centre, scale : ndarray of shape (D,)
+        The coordinates ``(rows - centre) / scale`` in which the mixture is given.
+    mixture : Mixture
+
+    Returns
+    -------
+    count : ndarray of shape (K,)
+    first : ndarray of shape (K, D)
+    second : ndarray in the shape of the form
+        Moments about the means of the mixture.
+    log_likelihood : float
+    """
+    sums = _Sums(mixture.covariances, mixture.means)
+    for block in _blocks(len(rows), mixture.means):
+        z = columns(rows[block], centre, scale)
+        joint = log_joint(z, mixture)
+        log_densities = normalise(joint)
+        joint *= sample_weight[block]
+        sums.add(z, joint, float(sample_weight[block] @ log_densities))
+    return sums.result()
+
+
+def moments(rows, sample_weight, centre, scale, responsibilities, means, form):
+    """Return the sums for given responsibilities (n, K), about given means."""
+    sums = _Sums(form.unit(*means.shape), means, hard=True)
+    for block in _blocks(len(rows), means):
+        z = columns(rows[block], centre, scale)
+        sums.add(z, responsibilities[block].T * sample_weight[block], 0.0)
+    return sums.result()
+
+
+def log_density(rows, mixture):
+    """Return the log-densities of rows, shape (n,)."""
+    out = np.empty(len(rows))
+    for block in _blocks(len(rows), mixture.means):
+        out[block] = normalise(log_joint(columns(rows[block]), mixture))
+    return out
+
+
+def log_responsibilities(rows, mixture):
+    """Return the log-densities (n,) and the log-responsibilities (n, K).
+
+    Where the log-density is minus infinity the responsibilities are undefined.
+    """
+    densities = np.empty(len(rows))
+    out = np.empty((len(rows), len(mixture.means)))
+    for block in _blocks(len(rows), mixture.means):
+        joint = log_joint(columns(rows[block]), mixture)
+        densities[block] = normalise(joint.copy())
+        with np.errstate(invalid="ignore"):
+            out[block] = (joint - densities[block]).T
+    return densities, out
+
+
+def labels(rows, mixture):
+    """Return the largest log joint densities (n,) and their components (n,)."""
+    largest = np.empty(len(rows))
+    out = np.empty(len(rows), dtype=np.intp)
+    for block in _blocks(len(rows), mixture.means):
+        joint = log_joint(columns(rows[block]), mixture)
+        largest[block] = joint.max(axis=0)
+        out[block] = joint.argmax(axis=0)
+    return largest, out
+
+
+def columns(rows, centre=None, scale=None):
+    """Return rows as float64 columns, shape (D, B), centred and scaled if asked."""
+    if centre is None:
+        return np.array(rows.T, dtype=np.float64, order="C")
+    z = np.empty(rows.shape[::-1])
+    np.subtract(rows.T, centre[:, np.newaxis], out=z)
+    z /= scale[:, np.newaxis]
+    return z
+
+
+def log_joint(z, mixture):
+    """Return ``log(weight) + log N(z; mean, covariance)``, shape (K, B)."""
+    with np.errstate(divide="ignore", over="ignore"):
+        out = mixture.covariances.mahalanobis(z, mixture.means)
+        log_weights = np.log(mixture.weights)
+    normaliser = len(z) * LOG_2PI + mixture.covariances.log_determinants
+    out *= -0.5
+    out += (log_weights - 0.5 * normaliser)[:, np.newaxis]
+    return out
+
+
+def normalise(joint):
+    """Turn log joint densities (K, B) into responsibilities, in place.
+
+    Returns the log-densities (B,), by log-sum-exp.
+    """
+    largest = joint.max(axis=0)
+    largest[largest == -np.inf] = 0.0
+    joint -= largest
+    np.exp(joint, out=joint)
+    total = joint.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        joint /= total
+        return largest + np.log(total)
+
+
+class _Sums:
+    """The sums of blocks, added up in place."""
+
+    def __init__(self, covariances, means, *, hard=False):
+        self._covariances, self._means, self._hard = covariances, means, hard
+        self._count = np.zeros(len(means))
+        self._first = np.zeros(means.shape)
+        self._second = np.zeros(covariances.shape(*means.shape))
+        self._log_likelihood = 0.0
+
+    def add(self, z, responsibilities, log_likelihood):
+        self._count += responsibilities.sum(axis=1)
+        self._covariances.accumulate(
+            z,
+            responsibilities,
+            self._means,
+            self._first,
+            self._second,
+            hard=self._hard,
+        )
+        self._log_likelihood += log_likelihood
+
+    def result(self):
+        return self._count, self._first, self._second, self._log_likelihood
+
+
+def _blocks(n_rows, means):
+    """Yield slices of rows; their length depends on D and K only."""
+    size = min(8192, max(512, _BLOCK // sum(means.shape)))
+    return (slice(start, start + size) for start in range(0, n_rows, size))
