@@ -1,12 +1,12 @@
 """Drivers: the EM iteration and its stopping rule."""
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._mixture import Mixture
+from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
 
@@ -118,8 +118,9 @@ def em(problem, start, *, tol, max_iter, monitor):
     while fit.n_iter < max_iter and not (fit.converged or fit.stopped):
         mixture = problem.maximisation(statistics)
         statistics, objective = problem.expectation(mixture)
-        if fit.n_iter and objective < fit.objective:
-            # Rounding, or a ridge, which is no penalty of the likelihood.
+        fell = fit.n_iter and objective < fit.objective
+        if fell and problem.regularisation.is_penalty:
+            # By rounding, since EM cannot: the previous state was the best one.
             return replace(fit, converged=True)
         trail = [*trail[-3:], objective]
         history = (*fit.history, objective)
@@ -151,11 +152,10 @@ def best_run(problem, start, rng, *, n_starts, tol, max_iter, monitor):
     if not fits:
         raise failure
     if failure is not None:
-        warnings.warn(
+        warn(
             f"{n_starts - len(fits)} of the n_init={n_starts} starts failed and were "
             f"left out. The last one: {failure}",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return max(fits, key=lambda fit: fit.objective)
 
@@ -166,10 +166,11 @@ def has_converged(trail, tol):
     EM converges linearly: its gains shrink by a rate that two of them show, and
     what is left is the tail of a geometric series (Aitken's extrapolation;
     Boehning et al. 1994, Ann. Inst. Statist. Math. 46:373).  Two such estimates in
-    a row must be below ``tol``.
+    a row must be below ``tol``.  With a ridge the objective may also fall towards
+    the fixed point, so sizes are compared.
     """
-    gains = np.diff(trail)
-    if abs(gains[-1]) <= 8 * np.finfo(float).eps * max(1.0, abs(trail[-1])):
+    gains = np.abs(np.diff(trail))
+    if gains[-1] <= 8 * np.finfo(float).eps * max(1.0, abs(trail[-1])):
         return True
     if len(gains) < 3:
         return False

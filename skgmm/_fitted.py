@@ -1,6 +1,6 @@
 """What every estimator that holds a mixture can do with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -16,6 +16,9 @@ from ._validation import (
 )
 from .families import FAMILIES, Family
 
+# Parameters with one name; the covariances have three, and their inverses.
+_SINGLE = ("weights_", "means_")
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -23,15 +26,15 @@ class Model:
 
     mixture: Mixture
     family: Family
-    dtype: np.dtype = np.dtype(np.float64)
+    dtype: type = np.float64
 
-    def parameters(self):
-        """Return the parameters by the names of the fitted attributes."""
-        return {
-            "weights_": self.mixture.weights,
-            "means_": self.mixture.means,
-            "covariances_": self.mixture.covariances.values,
-        }
+    def parameter(self, name):
+        """Return a parameter by the name of its fitted attribute."""
+        if name in _SINGLE:
+            return self.shown(getattr(self.mixture, name.removesuffix("_")))
+        covariances = self.mixture.covariances
+        attribute = "values" if name == "covariances_" else name.removesuffix("_")
+        return self.shown(getattr(covariances, attribute))
 
     def shown(self, array):
         """Return an array as users see it: in the dtype, and read-only."""
@@ -48,9 +51,9 @@ class FittedMixture:
     """Mixin: parameters, predictions, scores and samples of a fitted mixture.
 
     The model in ``_fitted_model`` is the only place where parameters live; what is
-    shown of it is read-only.  A parameter that is assigned waits in ``_assigned``
-    with the others until they are used, since an array of another shape fits only
-    when all are there; then they make a new model.
+    shown of it is read-only.  Assigning a parameter makes a new model.  One of
+    another shape than the present one waits in ``_assigned`` until it is used,
+    since it fits only when the others have been assigned too.
     """
 
     @property
@@ -83,78 +86,76 @@ class FittedMixture:
     @property
     def precisions_(self):
         """Inverse covariances, in the shape of the covariance type."""
-        model = self._model()
-        return model.shown(model.mixture.covariances.precisions)
+        return self._parameter("precisions_")
 
     @precisions_.setter
     def precisions_(self, value):
-        form = FAMILIES[self.covariance_type].form
-        value = np.asarray(value, dtype=float)
-        covariances = form.from_precisions(value, len(value), value.shape[-1])
-        self._assign("covariances_", covariances.values)
+        self._assign("precisions_", value)
 
     @property
     def precisions_cholesky_(self):
         """Upper triangular factors ``U`` of the precisions: ``U U' = precision``."""
-        model = self._model()
-        return model.shown(model.mixture.covariances.precisions_cholesky)
+        return self._parameter("precisions_cholesky_")
 
     @precisions_cholesky_.setter
     def precisions_cholesky_(self, value):
-        form = FAMILIES[self.covariance_type].form
-        self.precisions_ = form.squared_factors(np.asarray(value, dtype=float))
+        self._assign("precisions_cholesky_", value)
 
     def __sklearn_is_fitted__(self):
         return "_fitted_model" in vars(self) or "_assigned" in vars(self)
 
     def _parameter(self, name):
-        if name in vars(self).get("_assigned", ()):
-            return self._assigned[name]
-        model = self._model()
-        return model.shown(model.parameters()[name])
+        assigned = vars(self).get("_assigned", {})
+        if name in assigned:
+            return assigned[name]
+        return self._model().parameter(name)
 
     def _assign(self, name, value):
-        known = vars(self).get("_assigned")
-        if known is None:
-            known = self._fitted_model.parameters() if self._is_modelled() else {}
         value = np.array(value, dtype=float)
         value.flags.writeable = False
-        self._assigned = {**known, name: value}
-
-    def _is_modelled(self):
-        return "_fitted_model" in vars(self)
+        model = vars(self).get("_fitted_model")
+        waiting = vars(self).get("_assigned", {})
+        if model and not waiting and value.shape == model.parameter(name).shape:
+            self._set_model(self._changed(model, {name: value}))
+            return
+        if name not in _SINGLE:
+            waiting = {k: v for k, v in waiting.items() if k in _SINGLE}
+        self._assigned = {**waiting, name: value}
 
     def _model(self):
         """Return the model, made of what was assigned since it was last used."""
+        model = vars(self).get("_fitted_model")
         if "_assigned" in vars(self):
-            self._set_model(self._model_of_assigned())
-        if not self._is_modelled():
+            model = self._changed(model, self._assigned)
+            self._set_model(model)
+        if model is None:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' "
                 "with appropriate arguments before using this estimator."
             )
-        return self._fitted_model
+        return model
 
     def _set_model(self, model):
         self._fitted_model = model
         vars(self).pop("_assigned", None)
 
-    def _model_of_assigned(self):
-        parts = self._assigned
-        missing = sorted({"weights_", "means_", "covariances_"} - parts.keys())
+    def _changed(self, model, parts):
+        """Return a model (or None) with some parameters replaced."""
+        scatter = next((name for name in parts if name not in _SINGLE), "covariances_")
+        names = (*_SINGLE, scatter)
+        known = {name: model.parameter(name) for name in names} if model else {}
+        known |= parts
+        missing = [name for name in names if name not in known]
         if missing:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet: of its "
                 f"parameters {sorted(parts)} were assigned, but not {missing}. Assign "
                 "them too, or use from_parameters or fit."
             )
-        return make_model(
-            parts["weights_"],
-            parts["means_"],
-            parts["covariances_"],
-            family=FAMILIES[self.covariance_type],
-            names=("weights_", "means_", "covariances_"),
-        )
+        family = model.family if model else FAMILIES[self.covariance_type]
+        arrays = (known[name] for name in names)
+        changed = make_model(*arrays, family=family, names=names)
+        return replace(changed, dtype=model.dtype) if model else changed
 
     # ---- predictions ------------------------------------------------------
     def _rows(self, X):
@@ -311,8 +312,9 @@ class FittedMixture:
         """
         model, X = self._rows(X)
         weight = check_sample_weight(sample_weight, len(X))
-        entropy = model.mixture.entropy(X, weight)
-        return self.bic(X, sample_weight) + 2 * entropy
+        log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
+        complete = log_likelihood - entropy
+        return -2 * complete + model.n_parameters() * float(np.log(weight.sum()))
 
     # ---- samples ----------------------------------------------------------
     def sample(self, n_samples=1, *, random_state=None, shuffle=True):

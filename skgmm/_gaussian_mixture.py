@@ -1,6 +1,5 @@
 """GaussianMixture: the estimator."""
 
-import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import ClassVar
@@ -27,6 +26,7 @@ from ._validation import (
     check_start,
     check_warm_start,
 )
+from ._warnings import warn
 from .families import FAMILIES
 from .forms import NotPositiveDefinite
 
@@ -38,7 +38,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     takes turns: the E-step computes the responsibilities
     :math:`r_{ik} = \pi_k N(x_i; \mu_k, \Sigma_k) / p(x_i)`, the M-step the weights,
     means and covariances of the rows weighted by them [1]_.  It never lowers the
-    log-likelihood (with the penalty that `reg_covar` stands for).
+    log-likelihood (with the penalty that ``reg_covar='auto'`` stands for).
 
     Parameters
     ----------
@@ -73,11 +73,14 @@ array-like, callable or mixture, default='auto'
         of the parts:
 
         - 'auto': cut in two along the best axis until there are K parts, then
-          k-means: the same for any order of rows and any `random_state`.  The
+          k-means: no random numbers, and the same for any order of the rows.  The
           further starts of `n_init` are as 'kmeans';
         - 'kmeans': k-means from k-means++ seeds;
         - 'k-means++', 'random_from_data', 'random': the rows nearest to k-means++
           seeds, to K random rows, to K draws of a Gaussian.
+
+        With more than 5000 rows (or 50 K D, if that is more) the partition is made
+        of a random sample of so many.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that
@@ -127,7 +130,8 @@ array-like, callable or mixture, default='auto'
         Its objective at the fitted parameters: the mean log-likelihood of an
         observation, plus the penalty of ``reg_covar='auto'`` divided by n.
     lower_bounds_ : list of float
-        The objective after each iteration; it never falls.
+        The objective after each iteration; with ``reg_covar='auto'`` it never
+        falls, with a float, which is no penalty of the likelihood, it may.
     n_features_in_ : int
         Number of features, D.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -163,7 +167,7 @@ array-like, callable or mixture, default='auto'
     array([[ 2.04, 54.48],
            [ 4.29, 79.97]])
     >>> round(mixture.score(X), 4)
-    -4.1553
+    -4.1554
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -443,11 +447,10 @@ def _source(rows, weight, family, n_components):
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.constant)
     if constant.size and len(rows) > 1:
-        warnings.warn(
+        warn(
             f"Features {constant.tolist()} of X have one value only: they do not "
             "influence the components. Leave them out.",
             UserWarning,
-            stacklevel=2,
         )
     return ArraySource(rows, weight, frame)
 
@@ -455,17 +458,15 @@ def _source(rows, weight, family, n_components):
 def _warn_of_result(fit, problem, max_iter):
     singular = problem.regularisation.held_up(fit.mixture, problem.source.total_weight)
     if singular.any():
-        warnings.warn(
+        warn(
             f"The rows of components {np.flatnonzero(singular).tolist()} span fewer "
             "dimensions than X has: their covariances are held up by reg_covar. Use "
             "fewer components, or a simpler covariance_type.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     if not (fit.converged or fit.stopped) and max_iter > 0:
-        warnings.warn(
+        warn(
             f"The best start did not converge within max_iter={max_iter} iterations. "
             "Increase max_iter or tol, or try other init_params.",
             ConvergenceWarning,
-            stacklevel=2,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import kernels
+from . import _threads, kernels
 from .forms import Covariances, frozen
 
 
@@ -47,37 +47,61 @@ class Mixture:
 
         Minus infinity for a row so far away that the logarithm overflows.
         """
-        return kernels.log_density(rows, self)
+        out = np.empty(len(rows))
+
+        def part(chunk):
+            out[chunk] = kernels.log_density(rows[chunk], self)
+
+        self._in_chunks(part, rows)
+        return out
 
     def log_responsibilities(self, rows):
         """Return the log-densities (n,) and log-responsibilities (n, K).
 
         A row too far away for any density belongs to the nearest component.
         """
-        densities, out = kernels.log_responsibilities(rows, self)
+        densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
+
+        def part(chunk):
+            densities[chunk], out[chunk] = kernels.log_responsibilities(
+                rows[chunk], self
+            )
+
+        self._in_chunks(part, rows)
         far = np.flatnonzero(densities == -np.inf)
         if far.size:
             out[far] = -np.inf
             out[far, self._nearest(rows[far])] = 0.0
         return densities, out
 
-    def entropy(self, rows, sample_weight):
-        """Return the weighted entropy of the responsibilities of rows, in nats."""
-        total = 0.0
+    def likelihood_and_entropy(self, rows, sample_weight):
+        """Return the log-likelihood and the entropy of the responsibilities."""
+        sums = np.zeros(2)
         for start in range(0, len(rows), 16384):
             part = slice(start, start + 16384)
-            _, logs = self.log_responsibilities(rows[part])
-            logs[logs == -np.inf] = 0.0  # p log p is zero at p = 0; so is 0 * 1
-            total -= float(sample_weight[part] @ np.sum(np.exp(logs) * logs, axis=1))
-        return total
+            densities, logs = self.log_responsibilities(rows[part])
+            logs[logs == -np.inf] = 0.0  # so that p log p is zero at p = 0
+            entropies = -np.sum(np.exp(logs) * logs, axis=1)
+            sums += np.stack([densities, entropies]) @ sample_weight[part]
+        return sums.tolist()
 
     def labels(self, rows):
         """Return the most probable components of rows, shape (n,)."""
-        largest, out = kernels.labels(rows, self)
+        largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
+
+        def part(chunk):
+            largest[chunk], out[chunk] = kernels.labels(rows[chunk], self)
+
+        self._in_chunks(part, rows)
         far = np.flatnonzero(largest == -np.inf)
         if far.size:
             out[far] = self._nearest(rows[far])
         return out
+
+    def _in_chunks(self, part, rows):
+        """Call ``part`` for chunks of rows, by several threads."""
+        for _ in _threads.ordered_map(part, _threads.chunks(len(rows), self.means)):
+            pass
 
     def _nearest(self, rows):
         """Return the component nearest to each row, by Mahalanobis distance.

@@ -37,6 +37,8 @@ class PseudoObservations:
     variance: np.ndarray
     constant: np.ndarray
 
+    is_penalty = True
+
     @classmethod
     def of(cls, frame, total_weight):
         """Return the penalty for data in their frame."""
@@ -60,7 +62,7 @@ class PseudoObservations:
         ratios = self.variance * covariances.precision_diagonals
         traces = np.broadcast_to(ratios, mixture.means.shape).sum(axis=1)
         relative = covariances.log_determinants - np.log(self.variance).sum()
-        return -0.5 * self.size * float(np.sum(relative + traces - traces.size))
+        return -0.5 * self.size * float(np.sum(relative + traces - len(self.variance)))
 
     def held_up(self, mixture, total_weight):
         """Tell of each component whether the penalty alone gives it some variance.
@@ -84,6 +86,8 @@ class Ridge:
     """
 
     value: np.ndarray
+
+    is_penalty = False
 
     @classmethod
     def of(cls, frame, reg_covar):

@@ -6,7 +6,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from . import kernels
+from . import _threads, kernels
 from ._frame import Frame
 from ._statistics import Statistics
 
@@ -86,17 +86,8 @@ class ArraySource:
         return self.rows[chunk], self.sample_weight[chunk], frame.centre, frame.scale
 
     def _sum(self, statistics, origin, form):
-        parts = (
-            Statistics(*statistics(chunk), origin, form)
-            for chunk in _chunks(len(self.rows))
-        )
-        return reduce(operator.add, parts)
+        def part(chunk):
+            return Statistics(*statistics(chunk), origin, form)
 
-
-def _chunks(n_rows):
-    """Yield slices of rows that are summed one after another.
-
-    They depend on the number of rows only, and so do the sums, to the last bit.
-    """
-    size = max(16384, -(-n_rows // 32))
-    return (slice(start, start + size) for start in range(0, n_rows, size))
+        chunks = _threads.chunks(len(self.rows), origin)
+        return reduce(operator.add, _threads.ordered_map(part, chunks))

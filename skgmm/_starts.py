@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._mixture import Mixture
+from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made.
 _SAMPLE = 5000
@@ -44,8 +45,11 @@ class Start:
         if self.given.keys() == {"weights", "means", "covariances"}:
             return problem.source.frame.inward(Mixture(**self.given))
         propose = self._nearest_means if "means" in self.given else self.propose
+        mixture = propose(problem, self.n_components, rng, index)
+        if not self.given:
+            return mixture
         frame = problem.source.frame
-        mixture = frame.outward(propose(problem, self.n_components, rng, index))
+        mixture = frame.outward(mixture)
         parts = {
             "weights": mixture.weights,
             "means": mixture.means,
@@ -75,12 +79,13 @@ def from_partition(partition):
         size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
         sample = problem.source.sample(size, rng)
         rows = sample.standardised()
-        weight = np.asarray(sample.sample_weight, dtype=float)
+        weight = sample.sample_weight / np.max(sample.sample_weight)
         labels = partition(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
         hard = one_hot(labels, labels.max() + 1)
         statistics = sample.moments(hard, problem.family.form)
-        mixture = problem.maximisation(statistics.with_small_pooled())
+        unit = min(1.0, sample.total_weight / len(rows))
+        mixture = problem.maximisation(statistics.with_small_pooled(unit))
         return _with_copies(mixture, n_components)
 
     return propose
@@ -246,7 +251,8 @@ def _principal_axes(centred, weight):
             axis = scatter @ axis
             axis /= np.linalg.norm(axis)
         axes = axis
-    largest = np.abs(axes).argmax(axis=0)
+    sizes = np.abs(axes)
+    largest = np.argmax(sizes >= (1 - 1e-6) * sizes.max(axis=0), axis=0)
     return axes * np.sign(axes[largest, np.arange(axes.shape[1])])
 
 
@@ -255,12 +261,11 @@ def _with_copies(mixture, n_components):
     missing = n_components - mixture.n_components
     if not missing:
         return mixture
-    warnings.warn(
+    warn(
         f"X has only {mixture.n_components} distinct rows, fewer than "
         f"n_components={n_components}: some components are copies of others. "
         "Use fewer components.",
         ConvergenceWarning,
-        stacklevel=2,
     )
     extra = np.resize(np.argsort(-mixture.weights, kind="stable"), missing)
     return mixture.take([*range(mixture.n_components), *extra])

@@ -55,12 +55,13 @@ class Statistics:
         """Return the second moments about the means."""
         return self.form.shift_scatter(self.second, self.count, self._shift())
 
-    def with_small_pooled(self):
+    def with_small_pooled(self, unit):
         """Return the statistics, about the means, with small components pooled.
 
-        A component of too few rows for a covariance of its own has the common one.
+        A component of too few rows for a covariance of its own has the common one;
+        ``unit`` is the weight of a row.
         """
-        small = self.count < self.origin.shape[1] + 1
+        small = self.count < (self.origin.shape[1] + 1) * unit
         scatter = self.form.pooled(self.scatter(), self.count, small)
         no_shift = np.zeros_like(self.first)
         return replace(self, first=no_shift, second=scatter, origin=self.means())

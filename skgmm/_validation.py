@@ -86,7 +86,8 @@ def check_weights(weights, n_components, name="weights_init"):
             f"{name} must be non-negative and sum to one; got a sum of {total:.6g} "
             f"and a smallest entry of {weights.min():.6g}. Divide by the sum."
         )
-    return weights / total
+    rounding = n_components * np.finfo(float).eps
+    return weights if abs(total - 1) <= rounding else weights / total
 
 
 def check_means(means, n_components, n_features, name="means_init"):
@@ -225,10 +226,11 @@ def _shaped(array, shape, name):
 
 
 def _floats(array, name):
-    """Return a finite float64 array, new or the user's own."""
+    """Return a new finite float64 array."""
     return check_array(
         array,
         dtype=np.float64,
+        copy=True,
         ensure_2d=False,
         allow_nd=True,
         ensure_min_samples=0,

@@ -149,6 +149,10 @@ class Covariances(ABC):
     def squared_factors(factors):
         """Return the precisions ``U U'`` of upper factors ``U``."""
 
+    def is_far_apart(self, means):
+        """Tell whether second moments about a common centre would lose digits."""
+        return False
+
     # ---- second moments ---------------------------------------------------
     @abstractmethod
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
@@ -194,11 +198,42 @@ def frozen(array):
     return array
 
 
+# Squared sizes, in standard deviations, up to which a difference of products keeps
+# eleven digits of a squared distance or a variance.
+_PRODUCTS_UP_TO = 1e5
+
+
+def products_are_exact(z, means, precisions):
+    """Tell whether sums of squares about means may be taken as products.
+
+    ``sum p (z - m)^2 = sum p z^2 - 2 sum p m z + sum p m^2`` is one product of
+    matrices for all components, but loses the digits of the largest term.  The
+    bound is on that term: ``precisions`` is (K, D), or (K, 1).
+    """
+    largest = np.maximum(z.max(axis=1), -z.min(axis=1)) ** 2
+    return np.max(np.sum(precisions * (largest + means**2), axis=1)) < _PRODUCTS_UP_TO
+
+
 def residuals(z, mean):
-    """Return ``z`` minus a mean: the only way in which data meet means."""
+    """Return ``z`` minus a mean: the exact way in which data meet means."""
     return z - mean[:, np.newaxis]
 
 
 def squared_norms(y):
     """Return the squared lengths of the columns of ``y``."""
     return np.einsum("ij,ij->j", y, y)
+
+
+def squared_distances(z, means, precisions=None):
+    """Return the squared distances of columns from means, shape (K, B).
+
+    ``precisions`` (K,) tell how many digits are needed: one by default.
+    """
+    needed = np.ones(1) if precisions is None else precisions
+    if products_are_exact(z, means, needed[:, np.newaxis]):
+        out = means @ z
+        out *= -2.0
+        out += squared_norms(z)
+        out += squared_norms(means.T)[:, np.newaxis]
+        return np.maximum(out, 0.0, out=out)
+    return np.stack([squared_norms(residuals(z, mean)) for mean in means])

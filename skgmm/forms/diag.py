@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from ._base import Covariances, NotPositiveDefinite, residuals, squared_norms
+from ._base import (
+    Covariances,
+    NotPositiveDefinite,
+    products_are_exact,
+    residuals,
+    squared_norms,
+)
 
 
 class Diag(Covariances):
@@ -25,6 +31,13 @@ class Diag(Covariances):
         return -2.0 * np.log(self.whiteners).sum(axis=1)
 
     def mahalanobis(self, z, means):
+        centre = means.mean(axis=0)
+        z, means, precisions = residuals(z, centre), means - centre, self.precisions
+        if products_are_exact(z, means, precisions):
+            out = precisions @ (z * z)
+            out -= (2.0 * precisions * means) @ z
+            out += np.sum(precisions * means**2, axis=1)[:, np.newaxis]
+            return np.maximum(out, 0.0, out=out)
         out = np.empty((len(means), z.shape[1]))
         for k, (mean, whitener) in enumerate(zip(means, self.whiteners, strict=True)):
             white = residuals(z, mean)
@@ -74,6 +87,12 @@ class Diag(Covariances):
         return factors**2
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        if not hard and products_are_exact(z, means, self.precisions):
+            sums, count = responsibilities @ z.T, responsibilities.sum(axis=1)
+            first += sums - count[:, np.newaxis] * means
+            second += responsibilities @ (z * z).T
+            second -= means * (2.0 * sums - count[:, np.newaxis] * means)
+            return
         for k, part in enumerate(responsibilities):
             residual = residuals(z, means[k])
             first[k] += residual @ part

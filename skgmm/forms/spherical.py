@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from ._base import Covariances, residuals, squared_norms
+from ._base import (
+    Covariances,
+    products_are_exact,
+    residuals,
+    squared_distances,
+    squared_norms,
+)
 from .diag import inverse_roots, positive
 
 
@@ -30,8 +36,10 @@ class Spherical(Covariances):
         return -2.0 * self.n_features * np.log(self.whiteners)
 
     def mahalanobis(self, z, means):
-        distances = np.stack([squared_norms(residuals(z, mean)) for mean in means])
-        distances *= self.precisions[:, np.newaxis]
+        centre = means.mean(axis=0)
+        precisions = self.precisions
+        distances = squared_distances(residuals(z, centre), means - centre, precisions)
+        distances *= precisions[:, np.newaxis]
         return distances
 
     def colorize(self, component, noise):
@@ -77,6 +85,16 @@ class Spherical(Covariances):
         return factors**2
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        precisions = self.precisions
+        if not hard and products_are_exact(z, means, precisions[:, np.newaxis]):
+            sums, count = responsibilities @ z.T, responsibilities.sum(axis=1)
+            first += sums - count[:, np.newaxis] * means
+            squares = responsibilities @ squared_norms(z)
+            squares -= np.sum(
+                means * (2.0 * sums - count[:, np.newaxis] * means), axis=1
+            )
+            second += squares / self.n_features
+            return
         for k, part in enumerate(responsibilities):
             residual = residuals(z, means[k])
             first[k] += residual @ part

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import _matrices
-from ._base import Covariances, residuals, squared_norms
+from ._base import Covariances, residuals, squared_distances, squared_norms
 
 # Largest squared distance (in standard deviations) of a mean from the common
 # centre at which "total minus between" scatter still has ten right digits.
@@ -39,7 +39,7 @@ class Tied(Covariances):
         centre = means.mean(axis=0)
         white = _matrices.lower_product(self.whiteners, residuals(z, centre))
         white_means = (means - centre) @ self.whiteners.T
-        return np.stack([squared_norms(residuals(white, m)) for m in white_means])
+        return squared_distances(white, white_means)
 
     def colorize(self, component, noise):
         return solve_triangular(self.whiteners, noise.T, lower=True).T
@@ -83,9 +83,12 @@ class Tied(Covariances):
     def squared_factors(factors):
         return factors @ factors.T
 
-    def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+    def is_far_apart(self, means):
         offsets = means - means.mean(axis=0)
-        if hard or squared_norms(self.whiteners @ offsets.T).max() > _FAR:
+        return squared_norms(self.whiteners @ offsets.T).max() > _FAR
+
+    def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
+        if hard or self.is_far_apart(means):
             _accumulate_each(z, responsibilities, means, first, second)
         else:
             _accumulate_total(z, responsibilities, means, first, second)

@@ -39,7 +39,7 @@ def statistics(rows, sample_weight, centre, scale, mixture):
     for block in _blocks(len(rows), mixture.means):
         z = columns(rows[block], centre, scale)
         joint = log_joint(z, mixture)
-        log_densities = normalise(joint)
+        log_densities = np.add(*normalise(joint))
         joint *= sample_weight[block]
         sums.add(z, joint, float(sample_weight[block] @ log_densities))
     return sums.result()
@@ -58,7 +58,7 @@ def log_density(rows, mixture):
     """Return the log-densities of rows, shape (n,)."""
     out = np.empty(len(rows))
     for block in _blocks(len(rows), mixture.means):
-        out[block] = normalise(log_joint(columns(rows[block]), mixture))
+        out[block] = np.add(*normalise(log_joint(columns(rows[block]), mixture)))
     return out
 
 
@@ -71,9 +71,11 @@ def log_responsibilities(rows, mixture):
     out = np.empty((len(rows), len(mixture.means)))
     for block in _blocks(len(rows), mixture.means):
         joint = log_joint(columns(rows[block]), mixture)
-        densities[block] = normalise(joint.copy())
+        largest, log_total = normalise(joint.copy())
+        densities[block] = largest + log_total
+        # In this order: their sum would round the smaller one away.
         with np.errstate(invalid="ignore"):
-            out[block] = (joint - densities[block]).T
+            out[block] = (joint - largest - log_total).T
     return densities, out
 
 
@@ -112,7 +114,8 @@ def log_joint(z, mixture):
 def normalise(joint):
     """Turn log joint densities (K, B) into responsibilities, in place.
 
-    Returns the log-densities (B,), by log-sum-exp.
+    Returns the largest of each column and the logarithm of the sum of all, divided
+    by that one; together they are the log-densities.
     """
     largest = joint.max(axis=0)
     largest[largest == -np.inf] = 0.0
@@ -121,7 +124,7 @@ def normalise(joint):
     total = joint.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         joint /= total
-        return largest + np.log(total)
+        return largest, np.log(total)
 
 
 class _Sums:

@@ -1,0 +1,131 @@
+"""A plain thread pool for the blocks of a pass."""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+
+import joblib
+import threadpoolctl
+
+
+def ordered_map(function, items):
+    """Yield ``function(item)`` of each item, in order, computed by several threads.
+
+    As many threads as `n_threads` allows, and not much more is under way than they
+    need; a single item, or a single thread, is computed in place.  BLAS runs on one
+    thread meanwhile: its threads and ours would get in each other's way.
+    """
+    if len(items) == 1:
+        yield function(items[0])
+        return
+    threads = min(n_threads(), len(items))
+    with _blas.single_threaded():
+        if threads <= 1:
+            yield from map(function, items)
+            return
+        under_way = deque()
+        try:
+            for item in items:
+                under_way.append(_pool(threads).submit(function, item))
+                if len(under_way) > threads:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:  # after an error or an interrupt
+                future.cancel()
+
+
+def chunks(n_rows, means):
+    """Return slices of rows for `ordered_map`: they depend on n, D and K only.
+
+    A chunk is work for about a millisecond at least, so that handing it out costs
+    nothing, and for a fraction of a second at most, so that an interrupt is
+    answered.
+    """
+    n_components, n_features = means.shape
+    work = n_components * (n_features * (n_features + 10) + 20)  # per row
+    size = min(max(-(-n_rows // 32), 2_000_000 // work), 5_000_000_000 // work)
+    size = max(size, 1024)
+    return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
+
+
+def n_threads():
+    """Return the number of threads that the environment allows.
+
+    The least of: the cores that the process may use (affinity, cgroup and
+    ``LOKY_MAX_CPU_COUNT``), ``OMP_NUM_THREADS``, and the limit on BLAS threads, which
+    `threadpoolctl.threadpool_limits` sets.  One inside a worker of joblib or a
+    daemonic process, where the cores are taken already.
+    """
+    backend, _ = joblib.parallel.get_active_backend()
+    if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
+        return 1
+    limits = [joblib.cpu_count(), _blas.limit()]
+    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        limits.append(int(os.environ["OMP_NUM_THREADS"]))
+    return max(1, min(limits))
+
+
+@cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="skgmm")
+
+
+class _Blas:
+    """The threads of BLAS, limited to one while any pass runs in the process."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._passes = 0
+        self._limiter = None
+        self._allowed = None
+
+    def limit(self):
+        """Return the number of threads that BLAS may use outside passes."""
+        with self._lock:
+            return self._allowed if self._passes else self._current()
+
+    def _current(self):
+        counts = [library.num_threads for library in _libraries().lib_controllers]
+        return min(counts, default=joblib.cpu_count())
+
+    @contextmanager
+    def single_threaded(self):
+        with self._lock:
+            if self._passes == 0:
+                self._allowed = self._current()
+                if self._allowed > 1:
+                    self._limiter = _libraries().limit(limits=1)
+            self._passes += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._passes -= 1
+                if self._passes == 0 and self._limiter is not None:
+                    self._limiter.restore_original_limits()
+                    self._limiter = None
+
+
+@cache
+def _libraries():
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+_blas = _Blas()
+
+
+def _forget():
+    """Start anew in a forked child: its parent's threads are not there."""
+    global _blas
+    _pool.cache_clear()
+    _blas = _Blas()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,93 @@
+"""The passes over rows, compiled: what `reference` does, on vectors of rows."""
+
+import numpy as np
+
+from . import _compiled, reference
+from .reference import LOG_2PI
+
+FORMS = {"full": 0, "tied": 1, "diag": 2, "spherical": 3}
+
+# Instruction sets of this processor, the best one first.
+SUPPORTED = tuple(_compiled.supported())
+instruction_set = SUPPORTED[0]
+
+moments = reference.moments
+
+
+def statistics(rows, sample_weight, centre, scale, mixture):
+    """See `reference.statistics`."""
+    if not _can_read(rows) or mixture.covariances.is_far_apart(mixture.means):
+        return reference.statistics(rows, sample_weight, centre, scale, mixture)
+    arguments = _arguments(mixture)
+    means, common_centre = mixture.means, arguments[-1]
+    count, first = np.zeros(len(means)), np.zeros(means.shape)
+    second = np.zeros(mixture.covariances.shape(*means.shape))
+    log_likelihood = _compiled.statistics(
+        instruction_set,
+        FORMS[mixture.covariances.kind],
+        rows,
+        sample_weight,
+        centre,
+        1.0 / scale,
+        *arguments,
+        count,
+        first,
+        second,
+    )
+    if mixture.covariances.kind == "tied":
+        first, second = _within(count, first, second, means - common_centre)
+    return count, first, second, log_likelihood
+
+
+def log_density(rows, mixture):
+    """See `reference.log_density`."""
+    if not _can_read(rows):
+        return reference.log_density(rows, mixture)
+    out = np.empty(len(rows))
+    _densities(rows, mixture, out, None, None)
+    return out
+
+
+def log_responsibilities(rows, mixture):
+    """See `reference.log_responsibilities`."""
+    if not _can_read(rows):
+        return reference.log_responsibilities(rows, mixture)
+    densities, out = np.empty(len(rows)), np.empty((len(rows), len(mixture.means)))
+    _densities(rows, mixture, densities, out, None)
+    return densities, out
+
+
+def labels(rows, mixture):
+    """See `reference.labels`."""
+    if not _can_read(rows):
+        return reference.labels(rows, mixture)
+    largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
+    _densities(rows, mixture, largest, None, out)
+    return largest, out
+
+
+def _densities(rows, mixture, *out):
+    kind = FORMS[mixture.covariances.kind]
+    _compiled.densities(instruction_set, kind, rows, *_arguments(mixture), *out)
+
+
+def _arguments(mixture):
+    """Return a mixture as the kernels take it: see Model in interface.hpp."""
+    means, covariances = mixture.means, mixture.covariances
+    with np.errstate(divide="ignore"):
+        coefficients = np.log(mixture.weights)
+    coefficients -= 0.5 * (means.shape[1] * LOG_2PI + covariances.log_determinants)
+    return means, covariances.whiteners, coefficients, means.mean(axis=0)
+
+
+def _within(count, first, second, offsets):
+    """Turn moments about the common centre into those about the means."""
+    first -= count[:, np.newaxis] * offsets
+    cross = offsets.T @ (first + 0.5 * count[:, np.newaxis] * offsets)
+    return first, second - cross - cross.T
+
+
+def _can_read(rows):
+    """Tell whether the kernels take these rows: native float64 or float32."""
+    aligned = rows.flags.aligned and rows.dtype.isnative
+    return aligned and rows.dtype in (np.float64, np.float32)

@@ -1,0 +1,46 @@
+// What the module and the passes of every instruction set agree on: plain pointers.
+
+#pragma once
+
+#include <cstdint>
+
+// Rows of data, any strides (in elements).
+struct Rows {
+  const void* data;
+  bool is_float32;
+  int64_t n_rows;
+  int n_features;
+  int64_t row_stride, column_stride;
+  const double* weight;  // null: ones
+  int64_t weight_stride;
+  const double* centre;  // null: rows are in the mixture's coordinates already
+  const double* inverse_scale;
+};
+
+// A mixture: log_coefficients (K,) are log(weight) - (D log(2 pi) + log|C|) / 2,
+// whiteners have the shape of the form; common_centre (D,) is of tied ones only.
+struct Model {
+  int n_components, n_features;
+  const double *means, *whiteners, *log_coefficients, *common_centre;
+};
+
+// Where sums are added to; second moments: the lower triangles.
+struct Sums {
+  double *count, *first, *second, *log_likelihood;
+};
+
+// Where densities go: with labels, log_density has the largest log joint densities.
+struct Densities {
+  double *log_density, *log_responsibilities;
+  int64_t* labels;
+};
+
+enum Form { FULL, TIED, DIAG, SPHERICAL, N_FORMS };
+
+// The passes of one instruction set; each returns false if memory is short.
+struct Passes {
+  bool (*statistics[N_FORMS])(const Rows&, const Model&, const Sums&);
+  bool (*densities[N_FORMS])(const Rows&, const Model&, const Densities&);
+  void (*exponentials)(const double*, double*, int64_t);
+  void (*logarithms)(const double*, double*, int64_t);
+};

@@ -1,0 +1,3 @@
+#define SKGMM_ISA baseline
+#define SKGMM_LANES 2
+#include "passes.hpp"

@@ -1,0 +1,161 @@
+// The Python module: checks shapes, picks the instruction set, releases the GIL.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "interface.hpp"
+
+namespace nb = nanobind;
+using AnyRows = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
+using Weights = nb::ndarray<const double, nb::ndim<1>, nb::device::cpu>;
+using Input = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
+using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+
+extern const Passes skgmm_passes_baseline;
+#ifdef SKGMM_X86
+extern const Passes skgmm_passes_avx2;
+extern const Passes skgmm_passes_avx512;
+#endif
+
+static const Passes& passes_of(const std::string& isa) {
+  if (isa == "baseline") return skgmm_passes_baseline;
+#ifdef SKGMM_X86
+  if (isa == "avx2") return skgmm_passes_avx2;
+  if (isa == "avx512") return skgmm_passes_avx512;
+#endif
+  throw std::invalid_argument("unknown instruction set");
+}
+
+// Instruction sets that this processor has, the best one first.
+static std::vector<std::string> supported() {
+  std::vector<std::string> names;
+#ifdef SKGMM_X86
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+    names.push_back("avx512");
+  if (avx2) names.push_back("avx2");
+#endif
+  names.push_back("baseline");
+  return names;
+}
+
+static void check(bool good) {
+  if (!good) throw std::invalid_argument("shape mismatch");
+}
+
+static Rows rows_of(const AnyRows& data) {
+  Rows rows = {};
+  rows.data = data.data();
+  rows.is_float32 = data.dtype() == nb::dtype<float>();
+  if (!rows.is_float32 && data.dtype() != nb::dtype<double>())
+    throw std::invalid_argument("rows must be float32 or float64");
+  rows.n_rows = data.shape(0);
+  rows.n_features = int(data.shape(1));
+  rows.row_stride = data.stride(0);
+  rows.column_stride = data.stride(1);
+  return rows;
+}
+
+// The size of the whiteners (and of second moments) of a form.
+static std::size_t form_size(int form, std::size_t k, std::size_t d) {
+  switch (form) {
+    case FULL: return k * d * d;
+    case TIED: return d * d;
+    case DIAG: return k * d;
+    default: return k;
+  }
+}
+
+static Model model_of(int form, const Input& means, const Input& whiteners,
+                      const Input& log_coefficients, const Input& common_centre) {
+  check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
+  const std::size_t k = means.shape(0), d = means.shape(1);
+  check(whiteners.size() == form_size(form, k, d));
+  check(log_coefficients.size() == k && common_centre.size() == d);
+  return {int(k),           int(d), means.data(), whiteners.data(), log_coefficients.data(),
+          common_centre.data()};
+}
+
+static double statistics(const std::string& isa, int form, AnyRows data, Weights weight,
+                         Input centre, Input inverse_scale, Input means, Input whiteners,
+                         Input log_coefficients, Input common_centre, Output count,
+                         Output first, Output second) {
+  Rows rows = rows_of(data);
+  const Model model = model_of(form, means, whiteners, log_coefficients, common_centre);
+  const std::size_t k = model.n_components, d = model.n_features;
+  check(rows.n_features == model.n_features && weight.size() == data.shape(0));
+  check(centre.size() == d && inverse_scale.size() == d);
+  check(count.size() == k && first.size() == k * d);
+  check(second.size() == form_size(form, k, d));
+  rows.weight = weight.data();
+  rows.weight_stride = weight.stride(0);
+  rows.centre = centre.data();
+  rows.inverse_scale = inverse_scale.data();
+  double log_likelihood = 0;
+  const Sums sums = {count.data(), first.data(), second.data(), &log_likelihood};
+  const auto pass = passes_of(isa).statistics[form];
+  bool ok;
+  {
+    nb::gil_scoped_release release;
+    ok = pass(rows, model, sums);
+  }
+  if (!ok) throw std::bad_alloc();
+  return log_likelihood;
+}
+
+static void densities(const std::string& isa, int form, AnyRows data, Input means,
+                      Input whiteners, Input log_coefficients, Input common_centre,
+                      Output log_density, std::optional<Output> log_responsibilities,
+                      std::optional<Labels> labels) {
+  const Rows rows = rows_of(data);
+  const Model model = model_of(form, means, whiteners, log_coefficients, common_centre);
+  const std::size_t n = data.shape(0);
+  check(rows.n_features == model.n_features && log_density.size() == n);
+  Densities out = {log_density.data(), nullptr, nullptr};
+  if (log_responsibilities) {
+    check(log_responsibilities->size() == n * model.n_components);
+    out.log_responsibilities = log_responsibilities->data();
+  }
+  if (labels) {
+    check(labels->size() == n);
+    out.labels = labels->data();
+  }
+  const auto pass = passes_of(isa).densities[form];
+  bool ok;
+  {
+    nb::gil_scoped_release release;
+    ok = pass(rows, model, out);
+  }
+  if (!ok) throw std::bad_alloc();
+}
+
+static void exponentials(const std::string& isa, Input x, Output out) {
+  check(x.size() == out.size());
+  passes_of(isa).exponentials(x.data(), out.data(), int64_t(x.size()));
+}
+
+static void logarithms(const std::string& isa, Input x, Output out) {
+  check(x.size() == out.size());
+  passes_of(isa).logarithms(x.data(), out.data(), int64_t(x.size()));
+}
+
+NB_MODULE(_compiled, m) {
+  m.def("supported", &supported);
+  m.def("statistics", &statistics);
+  m.def("densities", &densities, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+        nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none());
+  m.def("exponentials", &exponentials);
+  m.def("logarithms", &logarithms);
+}

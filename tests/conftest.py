@@ -1,0 +1,12 @@
+"""Settings of the test suite."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, max_examples=30
+)
+# HYPOTHESIS_PROFILE=search looks for new counterexamples, at leisure.
+settings.register_profile("search", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
