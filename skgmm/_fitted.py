@@ -1,6 +1,7 @@
 """What every estimator that holds a mixture can do with it."""
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -337,6 +338,8 @@ class FittedMixture:
             The component that each row was drawn from.
         """
         model = self._model()
+        if not isinstance(n_samples, Integral):
+            raise TypeError(f"n_samples must be a whole number; got {n_samples!r}.")
         if n_samples < 1:
             raise ValueError(
                 f"n_samples must be at least 1; got {n_samples}. Ask for the number "

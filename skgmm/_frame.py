@@ -26,12 +26,16 @@ class Frame:
         Standard deviations rounded to powers of two, so that scaling is exact;
         the same for all features if the model needs that; 1 for a constant feature.
     variance : ndarray of shape (D,)
-        Weighted variances of the features in these coordinates.
+        Weighted variances of the features in these coordinates; their mean, if the
+        scale is common.
+    deviation : ndarray of shape (D,)
+        Standard deviation of each feature, in the user's units.
     """
 
     centre: np.ndarray
     scale: np.ndarray
     variance: np.ndarray
+    deviation: np.ndarray
 
     @classmethod
     def of(cls, rows, sample_weight, *, per_feature=True):
@@ -48,13 +52,14 @@ class Frame:
         low, high = _extremes(rows)
         centre, variance, size = _moments(rows, sample_weight, low, high)
         variance[low == high] = 0.0
+        deviation = np.sqrt(variance) * size
         if not per_feature:
             largest = size.max()
             variance = np.full_like(size, np.mean(variance * (size / largest) ** 2))
             size = np.full_like(size, largest)
         step = np.exp2(np.round(0.5 * np.log2(np.where(variance > 0, variance, 1.0))))
         scale = np.where(variance > 0, size * step, 1.0)
-        return cls(centre, scale, variance / step**2)
+        return cls(centre, scale, variance / step**2, deviation)
 
     @cached_property
     def constant(self):

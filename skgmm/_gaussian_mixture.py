@@ -290,7 +290,7 @@ array-like, callable or mixture, default='auto'
         )
         source = _source(X[kept], weight[kept], family, self.n_components)
         problem = Problem(source, family, self._regularisation(source))
-        n_starts = 1 if warm else self.n_init
+        n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
             return Model(source.frame.outward(fit.mixture), family, X.dtype)
@@ -308,7 +308,8 @@ array-like, callable or mixture, default='auto'
 
     def _regularisation(self, source):
         if isinstance(self.reg_covar, str):
-            return PseudoObservations.of(source.frame, source.total_weight)
+            largest = float(np.max(source.sample_weight))
+            return PseudoObservations.of(source.frame, largest)
         return Ridge.of(source.frame, self.reg_covar)
 
     def _run(self, problem, start, rng, n_starts, monitor):
@@ -384,7 +385,7 @@ array-like, callable or mixture, default='auto'
             )
         [(name, values)] = given.items()
         self = cls(
-            n_components=len(weights),
+            n_components=max(1, len(np.atleast_1d(means))),
             covariance_type=covariance_type,
             random_state=random_state,
         )
@@ -445,11 +446,11 @@ def _source(rows, weight, family, n_components):
     check_enough_rows(len(rows), n_components)
     frame = Frame.of(rows, weight, per_feature=family.per_feature)
     check_representable(frame, rows.dtype)
-    constant = np.flatnonzero(frame.constant)
+    constant = np.flatnonzero(frame.deviation == 0)
     if constant.size and len(rows) > 1:
         warn(
-            f"Features {constant.tolist()} of X have one value only: they do not "
-            "influence the components. Leave them out.",
+            f"Features {constant.tolist()} of X have one value only, which says "
+            "nothing about the components. Leave them out.",
             UserWarning,
         )
     return ArraySource(rows, weight, frame)
@@ -459,9 +460,11 @@ def _warn_of_result(fit, problem, max_iter):
     singular = problem.regularisation.held_up(fit.mixture, problem.source.total_weight)
     if singular.any():
         warn(
-            f"The rows of components {np.flatnonzero(singular).tolist()} span fewer "
-            "dimensions than X has: their covariances are held up by reg_covar. Use "
-            "fewer components, or a simpler covariance_type.",
+            f"Components {np.flatnonzero(singular).tolist()} have less variance in "
+            "some direction than reg_covar='auto' adds there: their rows span fewer "
+            "dimensions than X, or lie very close together compared to all of X. Use "
+            "fewer components, a simpler covariance_type, or a small float as "
+            "reg_covar.",
             ConvergenceWarning,
         )
     if not (fit.converged or fit.stopped) and max_iter > 0:

@@ -40,9 +40,13 @@ class PseudoObservations:
     is_penalty = True
 
     @classmethod
-    def of(cls, frame, total_weight):
-        """Return the penalty for data in their frame."""
-        size = PSEUDO_OBSERVATIONS * min(1.0, total_weight)
+    def of(cls, frame, largest_weight):
+        """Return the penalty for data in their frame.
+
+        Rows whose weights are all below one count as fractions of observations,
+        and so do the pseudo-observations.
+        """
+        size = PSEUDO_OBSERVATIONS * min(1.0, largest_weight)
         variance = np.where(frame.constant, CONSTANT_VARIANCE, frame.variance)
         return cls(size, variance, frame.constant)
 
@@ -65,15 +69,18 @@ class PseudoObservations:
         return -0.5 * self.size * float(np.sum(relative + traces - len(self.variance)))
 
     def held_up(self, mixture, total_weight):
-        """Tell of each component whether the penalty alone gives it some variance.
+        """Tell of each component whether the penalty makes most of some variance.
 
-        In a direction in which its rows do not vary, the covariance is
+        In a direction in which its rows do not vary, its variance is
         ``size / (count + size)`` of the total one.
         """
-        ratios = self.variance * mixture.covariances.precision_diagonals
+        covariances = mixture.covariances
+        ratios = self.variance * covariances.precision_diagonals
         ratios = np.broadcast_to(ratios, mixture.means.shape)[:, ~self.constant]
         count = mixture.weights * total_weight
-        return (ratios.max(axis=1, initial=0.0) * self.size > 0.5 * count) & (count > 0)
+        if covariances.shared:
+            count = np.full_like(count, total_weight / len(count))
+        return (ratios.sum(axis=1) * self.size > 0.5 * count) & (count > 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,10 @@ import inspect
 
 import numpy as np
 
+from ._fitted import Model
+from ._validation import mixture_of
+from .families import FAMILIES
+
 _FITTED = ("n_features_in_", "feature_names_in_", "converged_", "n_iter_")
 _BOUNDS = ("lower_bound_", "lower_bounds_")
 _PARAMETERS = ("weights_", "means_", "covariances_", "precisions_cholesky_")
@@ -34,9 +38,9 @@ def from_sklearn(cls, mixture):
     other = cls(**mixture.get_params(deep=False))
     if not hasattr(mixture, "weights_"):
         return other
-    parts = (np.asarray(getattr(mixture, name)) for name in _PARAMETERS[:3])
-    other.weights_, other.means_, other.covariances_ = parts
-    other._model()
+    family = FAMILIES[mixture.covariance_type]
+    model = Model(mixture_of(mixture, family.form), family, mixture.means_.dtype)
+    other._set_model(model)
     return _with_attributes(other, mixture)
 
 

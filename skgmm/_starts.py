@@ -27,18 +27,21 @@ class Start:
     given : dict
         Parameters that the user gave, in the user's units: any of ``weights``,
         ``means``, ``covariances``.
+    varies : bool
+        Whether one start may differ from another.
     """
 
     n_components: int
     propose: object
     given: dict
+    varies: bool
 
     @classmethod
     def at(cls, mixture):
         """Return the start at a mixture in the user's units."""
         parts = mixture.weights, mixture.means, mixture.covariances
         given = dict(zip(("weights", "means", "covariances"), parts, strict=True))
-        return cls(mixture.n_components, None, given)
+        return cls(mixture.n_components, None, given, varies=False)
 
     def make(self, problem, rng, index):
         """Return the start number ``index``, in the frame of the problem."""

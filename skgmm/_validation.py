@@ -29,6 +29,13 @@ def check_sample_weight(sample_weight, n_samples):
             f"sample_weight must not be negative; got {weight[row]:g} for row {row}. "
             "Set weights of rows to be left out to zero."
         )
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight must have a finite sum; got {total}. Divide by the largest "
+            "entry."
+        )
     if not np.any(weight > 0):
         raise ValueError(
             "sample_weight must have an entry above zero; got all zero weights."
@@ -65,8 +72,8 @@ def check_representable(frame, dtype):
     """Raise if a variance would overflow or underflow in the dtype of the result."""
     finfo = np.finfo(dtype)
     smallest, largest = np.sqrt(finfo.tiny) * 1e8, np.sqrt(finfo.max) * 1e-2
-    deviation = frame.unit_deviations * frame.scale
-    bad = ~frame.constant & ~((deviation > smallest) & (deviation < largest))
+    deviation = frame.deviation
+    bad = (deviation != 0) & ~((deviation > smallest) & (deviation < largest))
     if bad.any():
         feature = int(np.argmax(bad))
         raise ValueError(
@@ -117,8 +124,8 @@ def check_covariances(covariances, form, n_components, n_features, name):
     except NotPositiveDefinite as error:
         raise ValueError(
             f"{name} must be positive definite; that of component "
-            f"{error.component} is not. Check its diagonal for zeros or negative "
-            "values and its features for exact dependence."
+            f"{error.component} is not. Its diagonal must be above zero, and no "
+            "feature may be a combination of others."
         ) from error
 
 
@@ -147,22 +154,39 @@ def check_start(estimator, family, X, kept, rng):
         )
     for name, values in scatters.items():
         parts["covariances"] = check_covariances(values, family.form, *sizes, name)
-    propose = _check_init_params(
-        estimator.init_params, family, X, kept, n_components, rng
-    )
-    return _starts.Start(n_components, propose, parts)
+    init = estimator.init_params
+    if isinstance(init, str):
+        propose = _starts.from_partition(_starts.PARTITIONS[init])
+    elif callable(init):
+        propose = _from_callable(init, family, X, kept, n_components)
+    else:
+        propose = _from_value(init, family, X, kept, n_components)
+    varies = isinstance(init, str) or callable(init)
+    return _starts.Start(n_components, propose, parts, varies and len(parts) < 3)
 
 
-def _check_init_params(init_params, family, X, kept, n_components, rng):
-    """Return the proposal of starts that ``init_params`` names, or holds."""
-    if isinstance(init_params, str):
-        return _starts.from_partition(_starts.PARTITIONS[init_params])
-    if callable(init_params):
-        init_params = init_params(X, n_components, rng)
-    if hasattr(init_params, "score_samples"):
+def _from_callable(init, family, X, kept, n_components):
+    """Return a proposal that asks the user's function at every start."""
+
+    def propose(problem, n_components, rng, index):
+        answer = init(X, n_components, rng)
+        if answer is None or isinstance(answer, str):
+            raise ValueError(
+                "init_params, a callable, must return labels, responsibilities or a "
+                f"fitted mixture; got {answer!r}."
+            )
+        proposal = _from_value(answer, family, X, kept, n_components)
+        return proposal(problem, n_components, rng, index)
+
+    return propose
+
+
+def _from_value(init, family, X, kept, n_components):
+    """Return the proposal of a fitted mixture, labels or responsibilities."""
+    if hasattr(init, "score_samples"):
         sizes = n_components, X.shape[1]
-        return _starts.from_mixture(_mixture_of(init_params, family, *sizes))
-    responsibilities = _check_responsibilities(init_params, len(X), n_components)
+        return _starts.from_mixture(_mixture_of(init, family, *sizes))
+    responsibilities = _check_responsibilities(init, len(X), n_components)
     return _starts.from_responsibilities(responsibilities[kept])
 
 
@@ -180,18 +204,27 @@ def _mixture_of(estimator, family, n_components, n_features):
             f"init_params must be a mixture of {n_components} components in "
             f"{n_features} dimensions; got one of {shape[0]} in {shape[1]}."
         )
-    name, sizes = "init_params.covariances_", (n_components, n_features)
-    return Mixture(
-        check_weights(estimator.weights_, n_components, "init_params.weights_"),
-        check_means(estimator.means_, *sizes, "init_params.means_"),
-        check_covariances(estimator.covariances_, family.form, *sizes, name),
-    )
+    return mixture_of(estimator, family.form)
+
+
+def mixture_of(estimator, form):
+    """Return the mixture of an estimator with scikit-learn's attributes.
+
+    The factors are taken as they are, since covariances in float32 may have none.
+    """
+    means = check_means(estimator.means_, *np.shape(estimator.means_), "means_")
+    weights = check_weights(estimator.weights_, len(means), "weights_")
+    values = _shaped(estimator.covariances_, form.shape(*means.shape), "covariances_")
+    factors = estimator.precisions_cholesky_
+    return Mixture(weights, means, form.from_factors(values, factors, *means.shape))
 
 
 def _check_responsibilities(init, n_samples, n_components):
     """Return responsibilities (n, K), from themselves or from labels (n,)."""
     array = np.asarray(init)
     if array.shape == (n_samples,):
+        if array.dtype.kind == "f":
+            _floats(array, "init_params")
         values, labels = np.unique(array, return_inverse=True)
         if len(values) != n_components:
             raise ValueError(
@@ -212,7 +245,8 @@ def _check_responsibilities(init, n_samples, n_components):
     if np.any(responsibilities < 0) or np.any(np.abs(total - 1) > _WEIGHTS_TOLERANCE):
         raise ValueError(
             "init_params must have responsibilities that are non-negative and sum "
-            f"to one in every row; got sums from {total.min():.6g} to "
+            "to one in every row; got a smallest entry of "
+            f"{responsibilities.min():.6g} and sums from {total.min():.6g} to "
             f"{total.max():.6g}. Divide each row by its sum."
         )
     return responsibilities / total[:, np.newaxis]
@@ -227,6 +261,12 @@ def _shaped(array, shape, name):
 
 def _floats(array, name):
     """Return a new finite float64 array."""
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name} must be real; got complex numbers.")
+    try:
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}.") from error
     return check_array(
         array,
         dtype=np.float64,

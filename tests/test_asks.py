@@ -357,7 +357,8 @@ def penalty(mixture, X):
 @each_covariance_type
 def test_f12_lower_bound_is_that_of_the_parameters(covariance_type):
     X = slow_data()
-    mixture = GaussianMixture(2, covariance_type=covariance_type).fit(X)
+    # K and D differ, so that neither stands in for the other.
+    mixture = GaussianMixture(3, covariance_type=covariance_type).fit(X)
     expected = mixture.score(X) + penalty(mixture, X) / len(X)
     assert mixture.lower_bound_ == pytest.approx(expected, rel=1e-13)
     assert mixture.lower_bound_ == mixture.lower_bounds_[-1]
@@ -365,27 +366,53 @@ def test_f12_lower_bound_is_that_of_the_parameters(covariance_type):
     assert fixed.lower_bound_ == pytest.approx(fixed.score(X), rel=1e-13)
 
 
-@each_covariance_type
-@pytest.mark.parametrize("reg_covar", ["auto", 1e-2])
-@pytest.mark.parametrize("init_params", ["auto", "random_from_data"])
-def test_f13_no_step_goes_down(covariance_type, reg_covar, init_params):
+def two_tight_blobs():
+    """The data of F13."""
     rng = np.random.default_rng(0)
-    X = np.vstack([rng.normal(0, 0.05, (100, 2)), rng.normal(1, 0.05, (100, 2))])
+    return np.vstack([rng.normal(0, 0.05, (100, 2)), rng.normal(1, 0.05, (100, 2))])
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The best start did:sklearn.exceptions.ConvergenceWarning"
+)
+@each_covariance_type
+@pytest.mark.parametrize("init_params", ["auto", "random_from_data"])
+def test_f13_no_step_goes_down(covariance_type, init_params):
     mixture = GaussianMixture(
         3,
         covariance_type=covariance_type,
-        reg_covar=reg_covar,
         init_params=init_params,
         tol=0,
         max_iter=200,
         random_state=0,
-    )
-    with warnings.catch_warnings():
-        # tol=0 asks for more than 200 iterations may give.
-        warnings.filterwarnings("ignore", "The best start did", ConvergenceWarning)
-        mixture.fit(X)
+    ).fit(two_tight_blobs())
+    assert mixture.n_iter_ > 1
     assert np.all(np.diff(mixture.lower_bounds_) >= -1e-12)
     assert mixture.lower_bound_ == max(mixture.lower_bounds_)
+
+
+@each_covariance_type
+@pytest.mark.parametrize("init_params", ["auto", "random_from_data"])
+@pytest.mark.parametrize("reg_covar", [1e-2, 1e-1])
+def test_f13_with_a_ridge_the_end_is_a_fixed_point(
+    covariance_type, init_params, reg_covar
+):
+    # A float as reg_covar is no penalty of the likelihood, so steps may go down;
+    # to stop at the first that does would be to stop anywhere.
+    parameters = {"covariance_type": covariance_type, "reg_covar": reg_covar}
+    X = two_tight_blobs()
+    mixture = GaussianMixture(
+        3, init_params=init_params, random_state=0, **parameters
+    ).fit(X)
+    assert mixture.converged_
+    assert mixture.lower_bound_ == mixture.lower_bounds_[-1]
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X), rel=1e-12)
+    longer = GaussianMixture(
+        3, init_params=mixture, tol=1e-12, max_iter=10_000, **parameters
+    ).fit(X)
+    assert longer.lower_bound_ == pytest.approx(
+        mixture.lower_bound_, abs=2 * mixture.tol
+    )
 
 
 # ---- F14: warm start ----

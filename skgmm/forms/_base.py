@@ -50,6 +50,8 @@ class Covariances(ABC):
     """
 
     kind: str
+    shared = False  # one matrix for all components
+    has_matrices = False  # values are matrices
 
     def __init__(self, values, n_components, n_features, whiteners=None):
         self.values = frozen(values)
@@ -143,6 +145,16 @@ class Covariances(ABC):
     @abstractmethod
     def from_precisions(cls, precisions, n_components, n_features):
         """Return the covariances with those precisions (in the form's shape)."""
+
+    @classmethod
+    def from_factors(cls, values, factors, n_components, n_features):
+        """Return covariances of which the upper factors of the precisions are known.
+
+        They are taken as they are: values rounded to float32 may have no factor.
+        """
+        factors = np.asarray(factors, dtype=np.float64)
+        whiteners = np.swapaxes(factors, -1, -2) if cls.has_matrices else factors
+        return cls(values, n_components, n_features, whiteners)
 
     @staticmethod
     @abstractmethod

@@ -11,6 +11,7 @@ class Full(Covariances):
     """One full matrix a component: ``values`` of shape (K, D, D)."""
 
     kind = "full"
+    has_matrices = True
 
     @staticmethod
     def shape(n_components, n_features):
@@ -59,7 +60,7 @@ class Full(Covariances):
         return float(np.sum(self.precisions * scatter))
 
     def rescaled(self, scale):
-        values = self.values * scale * scale[:, np.newaxis]
+        values = self.values * (scale * scale[:, np.newaxis])
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 

@@ -15,6 +15,8 @@ class Tied(Covariances):
     """One full matrix shared by all components: ``values`` of shape (D, D)."""
 
     kind = "tied"
+    has_matrices = True
+    shared = True
 
     @staticmethod
     def shape(n_components, n_features):
@@ -63,7 +65,7 @@ class Tied(Covariances):
         return float(np.sum(self.precisions * scatter))
 
     def rescaled(self, scale):
-        values = self.values * scale * scale[:, np.newaxis]
+        values = self.values * (scale * scale[:, np.newaxis])
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 
