@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmm import GaussianMixture
@@ -16,7 +17,7 @@ COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 
 CONSTANT = "have one value only"
 COPIES = "distinct rows, fewer than"
-SINGULAR = "span fewer dimensions"
+SINGULAR = "less variance in some direction than reg_covar='auto' adds"
 NOT_CONVERGED = "did not converge within"
 EXPECTED = {
     CONSTANT: UserWarning,
@@ -110,13 +111,11 @@ class Case:
             return self.X
         return self.X[self.sample_weight > 0]
 
-    def warnings_due(self, covariance_type):
+    def warnings_due(self):
         """Which warnings the data call for, whatever the fit finds."""
         rows, due = self.rows, set()
         constant = np.ptp(rows.astype(float), axis=0) == 0
-        # A spherical variance is over all features: one of them may be constant.
-        silent = not constant.all() if covariance_type == "spherical" else False
-        if constant.any() and len(rows) > 1 and not silent:
+        if constant.any() and len(rows) > 1:
             due.add(CONSTANT)
         if len(np.unique(rows, axis=0)) < self.n_components:
             due.add(COPIES)
@@ -265,7 +264,7 @@ def test_any_data_can_be_fitted(covariance_type, case):
         covariance_type=covariance_type,
     )
     check_sound(mixture, case.X, case.sample_weight)
-    due = case.warnings_due(covariance_type)
+    due = case.warnings_due()
     assert said & {CONSTANT, COPIES} == due
 
 
@@ -278,7 +277,7 @@ def test_every_kind_of_data_can_be_fitted(covariance_type, shape, change):
     case = Case(change(rng, shape(rng, 40, 3)), None, 4)
     mixture, said = fit(case.X, n_components=4, covariance_type=covariance_type)
     check_sound(mixture, case.X)
-    assert said & {CONSTANT, COPIES} == case.warnings_due(covariance_type)
+    assert said & {CONSTANT, COPIES} == case.warnings_due()
 
 
 # ---- what a user should know ----
@@ -286,18 +285,21 @@ def rows_of(shape, n=60, d=3):
     return shape(np.random.default_rng(0), n, d)
 
 
-def test_constant_features_are_named_once():
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_constant_features_are_named_once(covariance_type):
     X = np.c_[rows_of(clusters), np.full(60, 7.0), np.full(60, -1e6)]
-    with pytest.warns(
-        UserWarning, match=r"Features \[3, 4\] .*one value only"
-    ) as caught:
-        mixture = GaussianMixture(3).fit(X)
+    mixture = GaussianMixture(3, covariance_type=covariance_type)
+    match = r"Features \[3, 4\] of X have one value only.*Leave them out"
+    with pytest.warns(UserWarning, match=match) as caught:
+        mixture.fit(X)
     assert len(caught) == 1
-    without = GaussianMixture(3).fit(X[:, :3])
+    np.testing.assert_array_equal(mixture.means_[:, 3:], [[7.0, -1e6]] * 3)
+    if covariance_type == "spherical":
+        return  # Its variance is over all features: constant ones make it smaller.
+    without = clone(mixture).fit(X[:, :3])
     np.testing.assert_allclose(
         mixture.predict_proba(X), without.predict_proba(X[:, :3])
     )
-    np.testing.assert_array_equal(mixture.means_[:, 3:], [[7.0, -1e6]] * 3)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +322,12 @@ def test_singular_components_are_named(covariance_type, X, n_components):
     check_sound(mixture, X)
     assert said == {SINGULAR}
     everyone = re.escape(str(list(range(n_components))))
-    with pytest.warns(ConvergenceWarning, match=rf"components {everyone} span fewer"):
+    match = (
+        rf"Components {everyone} have less variance in some direction than "
+        "reg_covar='auto' adds there: their rows span fewer dimensions than X.*Use "
+        "fewer components, a simpler covariance_type, or a small float as reg_covar"
+    )
+    with pytest.warns(ConvergenceWarning, match=match):
         GaussianMixture(n_components, covariance_type=covariance_type).fit(X)
 
 
@@ -338,9 +345,11 @@ def test_tight_clusters_far_apart_keep_their_spread(covariance_type):
     # Two bursts of events a year apart, each of 60 seconds.
     rng = np.random.default_rng(0)
     t = np.concatenate([rng.normal(0, 60, 300), rng.normal(3.15e7, 60, 300)])
-    mixture, said = fit(
-        t[:, np.newaxis], n_components=2, covariance_type=covariance_type
-    )
+    parameters = {"n_components": 2, "covariance_type": covariance_type}
+    # By default a millionth of an observation has the variance of all rows, a year.
+    _, said = fit(t[:, np.newaxis], **parameters)
+    assert said == {SINGULAR}
+    mixture, said = fit(t[:, np.newaxis], **parameters, reg_covar=1e-3)
     np.testing.assert_allclose(np.sqrt(np.ravel(mixture.covariances_)), 60, rtol=0.05)
     assert said == set()
 
@@ -348,7 +357,11 @@ def test_tight_clusters_far_apart_keep_their_spread(covariance_type):
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_an_outlier_leaves_the_others_their_spread(covariance_type):
     X = np.r_[np.random.default_rng(0).normal(size=(299, 1)), [[1e6]]]
-    mixture, _ = fit(X, n_components=2, covariance_type=covariance_type)
+    parameters = {"n_components": 2, "covariance_type": covariance_type}
+    _, said = fit(X, **parameters)
+    assert said == {SINGULAR}
+    mixture, said = fit(X, **parameters, reg_covar=1e-6)
+    assert said == set()
     most = np.argmax(mixture.weights_)
     variances = np.broadcast_to(np.ravel(mixture.covariances_), 2)
     assert variances[most] == pytest.approx(np.var(X[:-1]), rel=0.01)

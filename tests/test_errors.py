@@ -168,7 +168,7 @@ BAD_WEIGHTS = {
     "2-D": (ONES[:, np.newaxis], r"one entry a row.*got shape \(40, 1\)"),
     "too large": (1e307 * ONES, "sample_weight"),  # the sum overflows
     "strings": (["a"] * 40, "sample_weight"),
-    "complex": (1j * ONES, "Complex data not supported"),
+    "complex": (1j * ONES, "sample_weight must be real; got complex numbers"),
 }
 each_bad_weights = pytest.mark.parametrize(
     ("sample_weight", "match"), BAD_WEIGHTS.values(), ids=BAD_WEIGHTS
@@ -266,7 +266,10 @@ BAD_STARTS = [
     ({"covariances_init": INDEFINITE}, "covariances_init must be positive.*nent 1"),
     ({"precisions_init": INDEFINITE}, "precisions_init must be positive.*component 1"),
     ({"covariances_init": 0 * EYES}, "covariances_init must be positive.*component 0"),
-    ({"covariances_init": INDEFINITE}, "Check its diagonal"),
+    (
+        {"covariances_init": INDEFINITE},
+        "diagonal must be above zero, and no feature may be a combination of others",
+    ),
     (
         {"covariances_init": EYES, "precisions_init": EYES},
         "covariances_init and precisions_init.*got both. Leave one of them None",
@@ -326,8 +329,14 @@ BAD_INITS = {
         r"covariance.* shape \(2, 2, 2\); got shape \(2, 2\)",
     ),
     "callable: word": (lambda X, k, rng: "rubbish", "callable"),
-    "callable: name": (lambda X, k, rng: "kmeans", "callable.*str"),
-    "callable: none": (lambda X, k, rng: None, "callable.*None"),
+    "callable: name": (
+        lambda X, k, rng: "kmeans",
+        r"callable, must return labels.*fitted mixture; got 'kmeans'",
+    ),
+    "callable: none": (
+        lambda X, k, rng: None,
+        "callable, must return labels.*fitted mixture; got None",
+    ),
     "callable: short": (lambda X, k, rng: LABELS[:3], r"callable.*shape \(3,\)"),
     "callable: unfitted": (lambda X, k, rng: GaussianMixture(2), "unfitted"),
 }

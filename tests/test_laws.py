@@ -53,7 +53,7 @@ def problem_of(X, sample_weight, covariance_type):
     family = FAMILIES[covariance_type]
     frame = Frame.of(X, sample_weight, per_feature=family.per_feature)
     source = ArraySource(X, sample_weight, frame)
-    penalty = PseudoObservations.of(frame, source.total_weight)
+    penalty = PseudoObservations.of(frame, float(np.max(sample_weight)))
     return Problem(source, family, penalty)
 
 
@@ -116,7 +116,7 @@ def test_statistics_of_hard_labels(covariance_type, case, seed):
     """Counts, means and scatter are those of the classes."""
     n, k, d = len(case.X), case.n_components, case.X.shape[1]
     weight = np.random.default_rng(seed).uniform(0.1, 3, n)
-    unit = Frame(np.zeros(d), np.ones(d), np.ones(d))
+    unit = Frame(np.zeros(d), np.ones(d), np.ones(d), np.ones(d))
     source = ArraySource(case.X, weight, unit)
     hard = (case.labels[:, np.newaxis] == np.arange(k)).astype(float)
     family = FAMILIES[covariance_type]
@@ -490,7 +490,7 @@ def penalty_of(mixture, X, sample_weight=None):
         ratio = matrix / deviations / deviations[:, np.newaxis]
         trace = np.trace(np.linalg.inv(ratio))
         total += np.linalg.slogdet(ratio)[1] + trace - len(variance)
-    size = PSEUDO_OBSERVATIONS * min(1.0, weight.sum())
+    size = PSEUDO_OBSERVATIONS * min(1.0, weight.max())
     return -0.5 * size * total / weight.sum()
 
 

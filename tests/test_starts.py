@@ -104,20 +104,18 @@ def test_starts_do_not_depend_on_units(factor, init_params):
 
 
 # ---- determinism ----
-@pytest.mark.filterwarnings(
-    "ignore:The rows of components:sklearn.exceptions.ConvergenceWarning"
-)
 @each_covariance_type
 @pytest.mark.parametrize("init_params", NAMED_STARTS)
 @pytest.mark.parametrize("n_init", [1, 3])
 def test_same_random_state_same_result(covariance_type, init_params, n_init):
     parameters = {"covariance_type": covariance_type, "init_params": init_params}
     parameters |= {"n_init": n_init, "random_state": 7, "tol": 1e-3}
-    mixture = GaussianMixture(3, **parameters).fit(BLUR)
-    assert_identical(mixture, GaussianMixture(3, **parameters).fit(BLUR))
+    # Of three components the best of three starts has one of a single row.
+    mixture = GaussianMixture(2, **parameters).fit(BLUR)
+    assert_identical(mixture, GaussianMixture(2, **parameters).fit(BLUR))
     assert_identical(mixture, mixture.fit(BLUR))
     state = np.random.RandomState(7)
-    again = GaussianMixture(3, **parameters | {"random_state": state}).fit(BLUR)
+    again = GaussianMixture(2, **parameters | {"random_state": state}).fit(BLUR)
     assert_identical(mixture, again)
 
 
@@ -179,8 +177,9 @@ def test_rows_of_weight_zero_are_not_there(init_params):
     assert_same(mixture, without, rtol=1e-13, atol=1e-13)
 
 
+# The rows with weight agree in each component.
 @pytest.mark.filterwarnings(
-    "ignore:The rows of components:sklearn.exceptions.ConvergenceWarning"
+    "ignore:Components .* have less variance:sklearn.exceptions.ConvergenceWarning"
 )
 @pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])
 def test_heavy_rows_are_chosen_as_seeds(init_params):
@@ -198,15 +197,16 @@ def test_heavy_rows_are_chosen_as_seeds(init_params):
 
 # ---- several starts ----
 def test_n_init_keeps_the_best():
-    parameters = {"init_params": "random_from_data", "random_state": 0}
-    state = np.random.RandomState(0)
+    # This seed gives no component of a few rows, which would have the best bound.
+    parameters = {"init_params": "random_from_data", "random_state": 2}
+    state = np.random.RandomState(2)
     singles = [
-        GaussianMixture(3, **parameters | {"random_state": state}).fit(BLUR)
+        GaussianMixture(2, **parameters | {"random_state": state}).fit(BLUR)
         for _ in range(6)
     ]
     bounds = [mixture.lower_bound_ for mixture in singles]
     assert np.ptp(bounds) > 1e-3, "the data do not test what they should"
-    together = GaussianMixture(3, n_init=6, **parameters).fit(BLUR)
+    together = GaussianMixture(2, n_init=6, **parameters).fit(BLUR)
     # The starts of one fit use the random numbers of fits one after another.
     assert_identical(together, singles[int(np.argmax(bounds))])
 
@@ -489,7 +489,6 @@ def test_one_row(init_params):
     mixture = GaussianMixture(1, init_params=init_params, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing to warn of that is not plain
-        warnings.filterwarnings("ignore", "The rows of components", ConvergenceWarning)
         mixture.fit([[3.0, 4.0]])
     np.testing.assert_allclose(mixture.means_, [[3.0, 4.0]])
 

@@ -12,6 +12,9 @@ import numpy as np
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
+# Responsibilities below this are zero: less than rounding in every sum.
+NEGLIGIBLE = 2.0**-60
+
 # Doubles in a block: with the temporaries beside it, about an L2 cache.
 _BLOCK = 131_072
 
@@ -40,6 +43,7 @@ def statistics(rows, sample_weight, centre, scale, mixture):
         z = columns(rows[block], centre, scale)
         joint = log_joint(z, mixture)
         log_densities = np.add(*normalise(joint))
+        joint[joint <= NEGLIGIBLE] = 0.0
         joint *= sample_weight[block]
         sums.add(z, joint, float(sample_weight[block] @ log_densities))
     return sums.result()

@@ -34,10 +34,55 @@ typedef int64_t I __attribute__((vector_size(8 * W), may_alias));
 SKGMM_INLINE V splat(double x) { return V{} + x; }
 SKGMM_INLINE V larger(V a, V b) { return a > b ? a : b; }
 
-SKGMM_INLINE double sum(V v) {
-  double total = 0;
-  for (int w = 0; w < W; ++w) total += v[w];
-  return total;
+// The sum of the lanes, halves added to halves.
+template <int LANES>
+SKGMM_INLINE double sum_lanes(const double* v) {
+  if constexpr (LANES == 2) {
+    return v[0] + v[1];
+  } else {
+    typedef double Half __attribute__((vector_size(4 * LANES), may_alias));
+    const Half half = *(const Half*)v + *(const Half*)(v + LANES / 2);
+    return sum_lanes<LANES / 2>((const double*)&half);
+  }
+}
+SKGMM_INLINE double sum(V v) { return sum_lanes<W>((const double*)&v); }
+
+typedef double V4 __attribute__((vector_size(32), may_alias));
+#ifdef __clang__
+#define SKGMM_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int64_t I4 __attribute__((vector_size(32)));
+#define SKGMM_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, I4{__VA_ARGS__})
+#endif
+
+// Add the sums of the lanes of four vectors to out[0..3]: pairs are added together, so
+// that a sum costs a third of four single ones.
+SKGMM_INLINE void add_sums(const V* s, double* out) {
+  if constexpr (W < 4) {
+    for (int i = 0; i < 4; ++i) out[i] += sum(s[i]);
+  } else {
+    V4 h[4];
+    for (int i = 0; i < 4; ++i) {
+      const V4* half = (const V4*)&s[i];
+      h[i] = W == 8 ? half[0] + half[W / 8] : half[0];
+    }
+    const V4 a = SKGMM_SHUFFLE(h[0], h[1], 0, 4, 2, 6) + SKGMM_SHUFFLE(h[0], h[1], 1, 5, 3, 7);
+    const V4 b = SKGMM_SHUFFLE(h[2], h[3], 0, 4, 2, 6) + SKGMM_SHUFFLE(h[2], h[3], 1, 5, 3, 7);
+    const V4 all = SKGMM_SHUFFLE(a, b, 0, 1, 4, 5) + SKGMM_SHUFFLE(a, b, 2, 3, 6, 7);
+    for (int i = 0; i < 4; ++i) out[i] += all[i];
+  }
+}
+
+template <int A, int C, typename Tile>
+SKGMM_INLINE void add_tile(const Tile& s, double* out, int ld) {
+#pragma GCC unroll 8
+  for (int a = 0; a < A; ++a) {
+    if constexpr (C == 4) {
+      add_sums(s[a], out + a * ld);
+    } else {
+      for (int c = 0; c < C; ++c) out[a * ld + c] += sum(s[a][c]);
+    }
+  }
 }
 
 // exp(x) for x <= 0; zero below -708, where the result would be subnormal.
@@ -152,15 +197,13 @@ void load_block(const Rows& rows, int64_t begin, int count, double* z, double* w
                               : 1.0;
 }
 
-// Subtract a mean from the panels of a block.
+// Subtract a mean from a panel.
 SKGMM_INLINE void subtract_mean(const double* z, const double* mean, int d, double* out) {
-  for (int p = 0; p < NP; ++p) {
-    const V* from = (const V*)(z + p * d * PANEL);
-    V* to = (V*)(out + p * d * PANEL);
-    for (int j = 0; j < d; ++j) {
-      const V m = splat(mean[j]);
-      for (int v = 0; v < NV; ++v) to[j * NV + v] = from[j * NV + v] - m;
-    }
+  const V* from = (const V*)z;
+  V* to = (V*)out;
+  for (int j = 0; j < d; ++j) {
+    const V m = splat(mean[j]);
+    for (int v = 0; v < NV; ++v) to[j * NV + v] = from[j * NV + v] - m;
   }
 }
 
@@ -184,7 +227,11 @@ void pack_lower(const double* lower, int d, double* out) {
 // Rows j0.. of a triangular product for one panel: hands each result to `use`.
 template <int ROWS, typename Use>
 SKGMM_INLINE void lower_rows(const double* w, int j0, const V* z, Use use) {
-  V y[ROWS][NV] = {};
+  V y[ROWS][NV];  // not "= {}": GCC then zeroes memory besides registers
+#pragma GCC unroll 8
+  for (int j = 0; j < ROWS; ++j)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) y[j][v] = V{};
   for (int i = 0; i < j0; ++i) {
     const V* zi = z + i * NV;
 #pragma GCC unroll 8
@@ -225,13 +272,17 @@ SKGMM_INLINE void lower_product(const double* packed, int d, const V* z, Use use
 
 // ---- sums over the rows of a block ----------------------------------------------
 
-constexpr int SUM = W == 8 ? 4 : 3;  // rows and columns of a tile of sums
+constexpr int SUM_ROWS = W == 8 ? 4 : 3, SUM_COLUMNS = 4;  // a tile of sums
 
 // Add to out[a, b] the sums over rows of x[a] * y[b], for A x C of them.
 template <int A, int C>
 void sum_tile(const double* x, int dx, const double* y, int dy, double* out, int ld,
               int n_panels) {
-  V s[A][C] = {};
+  V s[A][C];
+#pragma GCC unroll 8
+  for (int a = 0; a < A; ++a)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) s[a][c] = V{};
   for (int p = 0; p < n_panels; ++p) {
     const V* xp = (const V*)(x + p * dx * PANEL);
     const V* yp = (const V*)(y + p * dy * PANEL);
@@ -242,8 +293,7 @@ void sum_tile(const double* x, int dx, const double* y, int dy, double* out, int
 #pragma GCC unroll 8
         for (int c = 0; c < C; ++c) s[a][c] += xp[a * NV + v] * yp[c * NV + v];
   }
-  for (int a = 0; a < A; ++a)
-    for (int c = 0; c < C; ++c) out[a * ld + c] += sum(s[a][c]);
+  add_tile<A, C>(s, out, ld);
 }
 
 typedef void (*SumTile)(const double*, int, const double*, int, double*, int, int);
@@ -270,7 +320,11 @@ SumTile sum_tile_of(int a, int c) {
 // The same for x (A, BLOCK), a feature at a time, such as responsibilities.
 template <int A, int C>
 void sum_rows(const double* x, const double* y, int dy, double* out) {
-  V s[A][C] = {};
+  V s[A][C];
+#pragma GCC unroll 8
+  for (int a = 0; a < A; ++a)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) s[a][c] = V{};
   for (int p = 0; p < NP; ++p) {
     const V* yp = (const V*)(y + p * dy * PANEL);
 #pragma GCC unroll 4
@@ -281,8 +335,7 @@ void sum_rows(const double* x, const double* y, int dy, double* out) {
         for (int c = 0; c < C; ++c)
           s[a][c] += *(const V*)(x + a * BLOCK + p * PANEL + v * W) * yp[c * NV + v];
   }
-  for (int a = 0; a < A; ++a)
-    for (int c = 0; c < C; ++c) out[a * dy + c] += sum(s[a][c]);
+  add_tile<A, C>(s, out, dy);
 }
 
 typedef void (*SumRows)(const double*, const double*, int, double*);
@@ -312,11 +365,11 @@ SKGMM_INLINE int smaller(int a, int b) { return a < b ? a : b; }
 // the lower triangle.
 void add_products(const double* x, int dx, const double* y, int dy, double* out, int ld,
                   int n_panels, bool lower) {
-  for (int a = 0; a < dx; a += SUM) {
-    const int na = smaller(SUM, dx - a);
+  for (int a = 0; a < dx; a += SUM_ROWS) {
+    const int na = smaller(SUM_ROWS, dx - a);
     const int end = lower ? smaller(dy, a + na) : dy;
-    for (int c = 0; c < end; c += SUM) {
-      const int nc = smaller(SUM, end - c);
+    for (int c = 0; c < end; c += SUM_COLUMNS) {
+      const int nc = smaller(SUM_COLUMNS, end - c);
       sum_tile_of(na, nc)(x + a * PANEL, dx, y + c * PANEL, dy, out + a * ld + c, ld,
                           n_panels);
     }
@@ -348,6 +401,9 @@ SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest
   }
 }
 
+// Responsibilities below this are zero: less than rounding in every sum.
+constexpr double NEGLIGIBLE = 0x1p-60;
+
 // Make lp the weighted responsibilities; return the weighted log-likelihood.
 double responsibilities(double* lp, int k, const double* weight, double* total,
                         double* largest) {
@@ -357,12 +413,48 @@ double responsibilities(double* lp, int k, const double* weight, double* total,
     const V t = *(const V*)(total + b), w = *(const V*)(weight + b);
     const V log_density = *(const V*)(largest + b) + log_positive(t);
     log_likelihood += w > V{} ? w * log_density : V{};
+    *(V*)(largest + b) = t * NEGLIGIBLE;
     *(V*)(total + b) = t > V{} ? w / t : V{};
   }
   for (int c = 0; c < k; ++c)
-    for (int b = 0; b < BLOCK; b += W)
-      *(V*)(lp + c * BLOCK + b) *= *(const V*)(total + b);
+    for (int b = 0; b < BLOCK; b += W) {
+      V* x = (V*)(lp + c * BLOCK + b);
+      const V share = *x * *(const V*)(total + b);
+      *x = *x > *(const V*)(largest + b) ? share : V{};
+    }
   return sum(log_likelihood);
+}
+
+// How many rows of a block have a part in a component.
+SKGMM_INLINE int count_active(const double* r) {
+  I found = {};
+  for (int b = 0; b < BLOCK; b += W) found -= *(const V*)(r + b) > V{};
+  int count = 0;
+  for (int w = 0; w < W; ++w) count += int(found[w]);
+  return count;
+}
+
+// Whether to gather the active rows: they are few, and work on a row is more than that.
+SKGMM_INLINE bool worth_gathering(int count, int d) { return d >= 8 && 6 * count < BLOCK; }
+
+// Gather the rows of a block that have a part in a component into panels of their own,
+// minus its mean, and their parts; return the number of panels.
+int gather(const double* z, const double* r, const double* mean, int d, int e, double* x,
+           double* part) {
+  int index[BLOCK + 1], count = 0;
+  for (int b = 0; b < BLOCK; ++b) {
+    index[count] = b;
+    count += r[b] > 0.0;
+  }
+  const int n_panels = (count + PANEL - 1) / PANEL;
+  for (int t = 0; t < n_panels * PANEL; ++t) {
+    double* to = x + (t / PANEL) * e * PANEL + t % PANEL;
+    const int b = t < count ? index[t] : 0;
+    const double* from = z + (b / PANEL) * d * PANEL + b % PANEL;
+    for (int j = 0; j < d; ++j) to[j * PANEL] = from[j * PANEL] - mean[j];
+    part[t] = t < count ? r[b] : 0.0;
+  }
+  return n_panels;
 }
 
 // ---- forms: what the E-step and the sums of each are --------------------------------
@@ -371,12 +463,13 @@ double responsibilities(double* lp, int k, const double* weight, double* total,
 
 struct Full {
   const Model& model;
-  double *packed, *centred, *scaled, *augmented;
+  double *packed, *centred, *augmented, *roots;
 
   static std::size_t scratch(const Model& m) {
     const std::size_t block = padded(std::size_t(m.n_features + 1) * BLOCK);
     const std::size_t square = std::size_t(m.n_features + 1) * (m.n_features + 1);
-    return m.n_components * (packed_size(m.n_features) + padded(square)) + 2 * block;
+    return m.n_components * (packed_size(m.n_features) + padded(square)) + block +
+           BLOCK;
   }
 
   Full(const Model& m, Scratch& memory) : model(m) {
@@ -385,7 +478,7 @@ struct Full {
     for (int c = 0; c < k; ++c)
       pack_lower(m.whiteners + std::size_t(c) * d * d, d, packed + c * packed_size(d));
     centred = memory.take((d + 1) * BLOCK);
-    scaled = memory.take((d + 1) * BLOCK);
+    roots = memory.take(BLOCK);
     const std::size_t square = padded(std::size_t(d + 1) * (d + 1));
     augmented = memory.take(k * square);
     std::memset(augmented, 0, k * square * 8);
@@ -396,10 +489,10 @@ struct Full {
     for (int c = 0; c < model.n_components; ++c) {
       const double* w = packed + c * packed_size(d);
       const V coefficient = splat(model.log_coefficients[c]);
-      subtract_mean(z, model.means + c * d, d, centred);
       for (int p = 0; p < NP; ++p) {
         V q[NV] = {};
-        lower_product(w, d, (const V*)(centred + p * d * PANEL), [&](int, const V* y) {
+        subtract_mean(z + p * d * PANEL, model.means + c * d, d, centred);
+        lower_product(w, d, (const V*)centred, [&](int, const V* y) {
           for (int v = 0; v < NV; ++v) q[v] += y[v] * y[v];
         });
         V* out = (V*)(lp + c * BLOCK + p * PANEL);
@@ -408,29 +501,30 @@ struct Full {
     }
   }
 
-  // Rows are extended by a one: their second moments then hold all three sums.
+  // Rows, extended by a one, times the roots of their parts: the second moments of
+  // these hold all three sums.
   void accumulate(const double* z, const double* r, const double*) {
     const int d = model.n_features, e = d + 1;
     const std::size_t square = padded(std::size_t(e) * e);
     for (int c = 0; c < model.n_components; ++c) {
-      for (int p = 0; p < NP; ++p) {
-        const V* from = (const V*)(z + p * d * PANEL);
-        const V* part = (const V*)(r + c * BLOCK + p * PANEL);
+      const double *own = r + c * BLOCK, *mean = model.means + c * d;
+      const int count = count_active(own);
+      if (count == 0) continue;
+      const bool few = worth_gathering(count, d);
+      const int n_panels = few ? gather(z, own, mean, d, e, centred, roots) : NP;
+      const double* part = few ? roots : own;
+      for (int b = 0; b < n_panels * PANEL; ++b) roots[b] = __builtin_sqrt(part[b]);
+      for (int p = 0; p < n_panels; ++p) {
+        const V* root = (const V*)(roots + p * PANEL);
+        const V* from = (const V*)(few ? centred + p * e * PANEL : z + p * d * PANEL);
         V* x = (V*)(centred + p * e * PANEL);
-        V* y = (V*)(scaled + p * e * PANEL);
         for (int j = 0; j < d; ++j) {
-          const V m = splat(model.means[c * d + j]);
-          for (int v = 0; v < NV; ++v) {
-            x[j * NV + v] = from[j * NV + v] - m;
-            y[j * NV + v] = part[v] * x[j * NV + v];
-          }
+          const V m = splat(few ? 0.0 : mean[j]);
+          for (int v = 0; v < NV; ++v) x[j * NV + v] = (from[j * NV + v] - m) * root[v];
         }
-        for (int v = 0; v < NV; ++v) {
-          x[d * NV + v] = splat(1.0);
-          y[d * NV + v] = part[v];
-        }
+        for (int v = 0; v < NV; ++v) x[d * NV + v] = root[v];
       }
-      add_products(scaled, e, centred, e, augmented + c * square, e, NP, true);
+      add_products(centred, e, centred, e, augmented + c * square, e, n_panels, true);
     }
   }
 
@@ -448,6 +542,77 @@ struct Full {
   }
 };
 
+
+// Full with D known when compiled: nothing leaves the registers.
+template <int D>
+struct SmallFull {
+  static constexpr int N_SUMS = 1 + D + D * (D + 1) / 2;  // count, first, second
+  const Model& model;
+  double* sums;
+
+  static std::size_t scratch(const Model& m) {
+    return padded(std::size_t(m.n_components) * N_SUMS);
+  }
+
+  SmallFull(const Model& m, Scratch& memory) : model(m) {
+    sums = memory.take(std::size_t(m.n_components) * N_SUMS);
+    std::memset(sums, 0, std::size_t(m.n_components) * N_SUMS * 8);
+  }
+
+  void log_joint(const double* z, double* lp) {
+    for (int c = 0; c < model.n_components; ++c) {
+      const double *w = model.whiteners + c * D * D, *mean = model.means + c * D;
+      const double coefficient = model.log_coefficients[c];
+      for (int p = 0; p < NP; ++p)
+        for (int v = 0; v < NV; ++v) {
+          const V* from = (const V*)(z + p * D * PANEL) + v;
+          V x[D], q = {};
+#pragma GCC unroll 4
+          for (int i = 0; i < D; ++i) {
+            x[i] = from[i * NV] - mean[i];
+            V y = w[i * D] * x[0];
+#pragma GCC unroll 4
+            for (int j = 1; j <= i; ++j) y += w[i * D + j] * x[j];
+            q += y * y;
+          }
+          *((V*)(lp + c * BLOCK + p * PANEL) + v) = coefficient - 0.5 * q;
+        }
+    }
+  }
+
+  void accumulate(const double* z, const double* r, const double*) {
+    for (int c = 0; c < model.n_components; ++c) {
+      const double* mean = model.means + c * D;
+      V total[N_SUMS] = {};
+      for (int p = 0; p < NP; ++p)
+        for (int v = 0; v < NV; ++v) {
+          const V part = *((const V*)(r + c * BLOCK + p * PANEL) + v);
+          const V* from = (const V*)(z + p * D * PANEL) + v;
+          V x[D];
+          total[0] += part;
+#pragma GCC unroll 4
+          for (int i = 0, n = D + 1; i < D; ++i) {
+            x[i] = from[i * NV] - mean[i];
+            const V t = part * x[i];
+            total[1 + i] += t;
+#pragma GCC unroll 4
+            for (int j = 0; j <= i; ++j) total[n++] += t * x[j];
+          }
+        }
+      for (int i = 0; i < N_SUMS; ++i) sums[c * N_SUMS + i] += sum(total[i]);
+    }
+  }
+
+  void finish(const Sums& result) {
+    for (int c = 0; c < model.n_components; ++c) {
+      const double* from = sums + c * N_SUMS;
+      result.count[c] += *from++;
+      for (int i = 0; i < D; ++i) result.first[c * D + i] += *from++;
+      for (int i = 0; i < D; ++i)
+        for (int j = 0; j <= i; ++j) result.second[(c * D + i) * D + j] += *from++;
+    }
+  }
+};
 
 // Squared distances of a block from means, each feature times a factor: 4 panels'
 // sums at once.  `factor` is null for factors of one.
@@ -476,9 +641,9 @@ SKGMM_INLINE void extend(const double* z, int d, double* out) {
 // Add to out (k, e) the sums over rows of r[c] * x[j]; r is (k, BLOCK).
 SKGMM_INLINE void add_products_of_rows(const double* r, int k, const double* x, int e,
                                        double* out) {
-  for (int c = 0; c < k; c += SUM)
-    for (int j = 0; j < e; j += SUM)
-      sum_rows_of(smaller(SUM, k - c), smaller(SUM, e - j))(r + c * BLOCK, x + j * PANEL,
+  for (int c = 0; c < k; c += SUM_ROWS)
+    for (int j = 0; j < e; j += SUM_COLUMNS)
+      sum_rows_of(smaller(SUM_ROWS, k - c), smaller(SUM_COLUMNS, e - j))(r + c * BLOCK, x + j * PANEL,
                                                              e, out + c * e + j);
 }
 
@@ -496,14 +661,21 @@ void add_first(const Model& model, const double* moments, const Sums& sums) {
 struct Diag {
   const Model& model;
   double* sums;  // (K, 2 D + 1): first, second, count
+  double *centred, *parts, *zeros;
 
   static std::size_t scratch(const Model& m) {
-    return padded(std::size_t(m.n_components) * (2 * m.n_features + 1));
+    const std::size_t d = m.n_features, k = m.n_components;
+    return padded(k * (2 * d + 1)) + padded(d * BLOCK) + BLOCK + padded(d);
   }
 
   Diag(const Model& m, Scratch& memory) : model(m) {
-    sums = memory.take(scratch(m));
-    std::memset(sums, 0, scratch(m) * 8);
+    const std::size_t d = m.n_features, k = m.n_components;
+    sums = memory.take(k * (2 * d + 1));
+    std::memset(sums, 0, k * (2 * d + 1) * 8);
+    centred = memory.take(d * BLOCK);
+    parts = memory.take(BLOCK);
+    zeros = memory.take(d);
+    std::memset(zeros, 0, d * 8);
   }
 
   void log_joint(const double* z, double* lp) {
@@ -523,26 +695,37 @@ struct Diag {
     const int d = model.n_features;
     for (int c = 0; c < model.n_components; ++c) {
       double* out = sums + c * (2 * d + 1);
-      const double* part = r + c * BLOCK;
-      V count = {};
-      for (int b = 0; b < BLOCK; b += W) count += *(const V*)(part + b);
-      out[2 * d] += sum(count);
-      if (sum(count) == 0.0) continue;
-      for (int j = 0; j < d; ++j) {
-        const V m = splat(model.means[c * d + j]);
-        V first[2] = {}, second[2] = {};
-        for (int p = 0; p < NP; ++p) {
-          const V* x = (const V*)(z + (p * d + j) * PANEL);
-          const V* w = (const V*)(part + p * PANEL);
-          for (int v = 0; v < NV; ++v) {
-            const V y = x[v] - m, t = w[v] * y;
-            first[v % 2] += t;
-            second[v % 2] += t * y;
-          }
-        }
-        out[j] += sum(first[0] + first[1]);
-        out[d + j] += sum(second[0] + second[1]);
+      const double *own = r + c * BLOCK, *mean = model.means + c * d;
+      const int count = count_active(own);
+      if (count == 0) continue;
+      if (worth_gathering(count, d)) {
+        const int n_panels = gather(z, own, mean, d, d, centred, parts);
+        add_moments(centred, parts, zeros, d, n_panels, out);
+      } else {
+        add_moments(z, own, mean, d, NP, out);
       }
+    }
+  }
+
+  static void add_moments(const double* z, const double* part, const double* mean, int d,
+                          int n_panels, double* out) {
+    V count = {};
+    for (int b = 0; b < n_panels * PANEL; b += W) count += *(const V*)(part + b);
+    out[2 * d] += sum(count);
+    for (int j = 0; j < d; ++j) {
+      const V m = splat(mean[j]);
+      V first[2] = {}, second[2] = {};
+      for (int p = 0; p < n_panels; ++p) {
+        const V* x = (const V*)(z + (p * d + j) * PANEL);
+        const V* w = (const V*)(part + p * PANEL);
+        for (int v = 0; v < NV; ++v) {
+          const V y = x[v] - m, t = w[v] * y;
+          first[v % 2] += t;
+          second[v % 2] += t * y;
+        }
+      }
+      out[j] += sum(first[0] + first[1]);
+      out[d + j] += sum(second[0] + second[1]);
     }
   }
 
@@ -643,8 +826,8 @@ struct Tied {
 
   void log_joint(const double* z, double* lp) {
     const int d = model.n_features;
-    subtract_mean(z, model.common_centre, d, centred);
     for (int p = 0; p < NP; ++p) {
+      subtract_mean(z + p * d * PANEL, model.common_centre, d, centred + p * d * PANEL);
       V* out = (V*)(white + p * d * PANEL);
       lower_product(packed, d, (const V*)(centred + p * d * PANEL),
                     [&](int j, const V* y) {
@@ -759,6 +942,26 @@ bool densities(const Rows& rows, const Model& model, const Densities& out) {
   return true;
 }
 
+bool statistics_full(const Rows& rows, const Model& model, const Sums& sums) {
+  switch (model.n_features) {
+    case 1: return statistics<SmallFull<1>>(rows, model, sums);
+    case 2: return statistics<SmallFull<2>>(rows, model, sums);
+    case 3: return statistics<SmallFull<3>>(rows, model, sums);
+    case 4: return statistics<SmallFull<4>>(rows, model, sums);
+    default: return statistics<Full>(rows, model, sums);
+  }
+}
+
+bool densities_full(const Rows& rows, const Model& model, const Densities& out) {
+  switch (model.n_features) {
+    case 1: return densities<SmallFull<1>>(rows, model, out);
+    case 2: return densities<SmallFull<2>>(rows, model, out);
+    case 3: return densities<SmallFull<3>>(rows, model, out);
+    case 4: return densities<SmallFull<4>>(rows, model, out);
+    default: return densities<Full>(rows, model, out);
+  }
+}
+
 void exponentials_of(const double* x, double* out, int64_t n) {
   for (int64_t i = 0; i < n; i += W) {
     V v = {};
@@ -786,8 +989,8 @@ void logarithms_of(const double* x, double* out, int64_t n) {
 
 extern const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA);
 const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA) = {
-    {statistics<Full>, statistics<Tied>, statistics<Diag>, statistics<Spherical>},
-    {densities<Full>, densities<Tied>, densities<Diag>, densities<Spherical>},
+    {statistics_full, statistics<Tied>, statistics<Diag>, statistics<Spherical>},
+    {densities_full, densities<Tied>, densities<Diag>, densities<Spherical>},
     exponentials_of,
     logarithms_of,
 };
