@@ -19,6 +19,8 @@ import problems
 import threadpoolctl
 from provenance import provenance
 
+from skgmm import kernels
+
 
 def main():
     """Run the benchmark and write its results."""
@@ -31,17 +33,26 @@ def main():
     parser.add_argument("--against", nargs="+", default=["sklearn_"])
     parser.add_argument("--dtype", default="float64")
     arguments = parser.parse_args()
+    names = ["skgmm_", *arguments.against]
+    adapters = [importlib.import_module(f"competitors.{name}") for name in names]
+    adapters = [adapter for adapter in adapters if adapter.version() is not None]
     with threadpoolctl.threadpool_limits(arguments.threads):
-        cells = list(measure_all(arguments))
-    report = {"provenance": provenance(), "threads": arguments.threads, "cells": cells}
+        cells = list(measure_all(arguments, adapters))
+    report = {
+        "provenance": provenance(),
+        "kernels": kernels.name,
+        "instruction_set": kernels.instruction_set,
+        "competitors": {adapter.name: adapter.version() for adapter in adapters},
+        "threads": arguments.threads,
+        "dtype": arguments.dtype,
+        "cells": cells,
+    }
     arguments.output.write_text(json.dumps(report, indent=1))
     summarise(cells)
 
 
-def measure_all(arguments):
+def measure_all(arguments, adapters):
     """Yield a cell for each shape and covariance type."""
-    names = ["skgmm_", *arguments.against]
-    adapters = [importlib.import_module(f"competitors.{name}") for name in names]
     shapes = [problems.SHAPES[i] for i in arguments.shapes or range(8)]
     for shape in shapes:
         for covariance_type in arguments.types:
@@ -66,8 +77,8 @@ def measure(problem, adapters, turns):
     for _ in range(turns):
         for name, run in runs.items():
             begun = time.perf_counter()
-            run.step()
-            seconds[name].append(time.perf_counter() - begun)
+            own = run.step()  # a competitor in another process times itself
+            seconds[name].append(own or time.perf_counter() - begun)
     return {
         "shape": [problem.n, problem.d, problem.k],
         "covariance_type": problem.covariance_type,

@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+show_versions
+    What a report of a fault should say: versions, kernels, threads.
 datasets
     Small data sets that ship with the package.
 
@@ -21,12 +23,13 @@ The map of the package, from the user down
     From statistics to covariances.
 ``_mixture``, ``forms``
     The mixture as a value; how its Gaussians are evaluated.
-``kernels``
-    The passes over rows.
+``kernels``, ``_threads``
+    The passes over rows, in NumPy and compiled; the pool that runs them.
 """
 
 from ._gaussian_mixture import GaussianMixture
+from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture"]
+__all__ = ["GaussianMixture", "show_versions"]

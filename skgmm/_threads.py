@@ -43,13 +43,13 @@ def ordered_map(function, items):
 def chunks(n_rows, means):
     """Return slices of rows for `ordered_map`: they depend on n, D and K only.
 
-    A chunk is work for about a millisecond at least, so that handing it out costs
+    A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
     answered.
     """
     n_components, n_features = means.shape
     work = n_components * (n_features * (n_features + 10) + 20)  # per row
-    size = min(max(-(-n_rows // 32), 2_000_000 // work), 5_000_000_000 // work)
+    size = min(max(-(-n_rows // 32), 10_000_000 // work), 5_000_000_000 // work)
     size = max(size, 1024)
     return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
 

@@ -28,7 +28,7 @@ class start:
         family = FAMILIES[problem.covariance_type]
         frame = Frame.of(problem.X, np.ones(problem.n), per_feature=family.per_feature)
         source = ArraySource(problem.X, np.broadcast_to(1.0, (problem.n,)), frame)
-        self._problem = Problem(source, family, Ridge.of(frame, 1e-6))
+        self._problem = Problem(source, family, Ridge.of(frame, 0.0))
         covariances = family.form(problem.covariances(), problem.k, problem.d)
         mixture = Mixture(problem.weights, problem.means, covariances)
         self._frame, self._mixture = frame, frame.inward(mixture)

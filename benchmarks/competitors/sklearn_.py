@@ -20,7 +20,7 @@ class start:
         self._mixture = GaussianMixture(
             problem.k,
             covariance_type=problem.covariance_type,
-            reg_covar=1e-6,
+            reg_covar=0.0,
             weights_init=problem.weights,
             means_init=problem.means,
             precisions_init=precisions,

@@ -1,0 +1,502 @@
+"""The compiled kernels do what their twin in NumPy does."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from skgmm import kernels
+from skgmm._mixture import Mixture
+from skgmm.forms import Diag, Full, Spherical, Tied
+from skgmm.kernels import reference
+
+try:
+    from skgmm.kernels import _compiled, compiled
+except ImportError:
+    pytest.skip("the kernels were not compiled", allow_module_level=True)
+
+FORMS = {form.kind: form for form in (Full, Tied, Diag, Spherical)}
+
+forms = pytest.mark.parametrize("kind", FORMS)
+each_isa = pytest.mark.parametrize("isa", compiled.SUPPORTED)
+
+
+@pytest.fixture(params=compiled.SUPPORTED)
+def isa(request, monkeypatch):
+    """Every instruction set in turn."""
+    monkeypatch.setattr(compiled, "instruction_set", request.param)
+    return request.param
+
+
+def mixture_of(kind, rng, k, d, distance=2.0):
+    """Return a mixture whose matrices have conditions below about ten."""
+    axes = np.linalg.qr(rng.normal(size=(k, d, d)))[0]
+    variances = rng.uniform(0.3, 3.0, size=(k, 1, d))
+    matrices = (axes * variances) @ np.swapaxes(axes, 1, 2)
+    values = {
+        "full": matrices,
+        "tied": matrices[0],
+        "diag": variances[:, 0],
+        "spherical": variances[:, 0, 0],
+    }[kind]
+    means = distance / np.sqrt(d) * rng.normal(size=(k, d))
+    return Mixture(rng.dirichlet(np.full(k, 5.0)), means, FORMS[kind](values, k, d))
+
+
+def rows_near(mixture, rng, n):
+    """Return rows about the means."""
+    return mixture.means[rng.integers(mixture.n_components, size=n)] + rng.normal(
+        size=(n, mixture.n_features)
+    )
+
+
+def strided(rows):
+    """Return a view with a gap in each direction, one of them backwards."""
+    wide = np.full((2 * len(rows) + 1, 3 * rows.shape[1] + 1), np.nan, rows.dtype)
+    view = wide[::-2, 1::3][: len(rows)]
+    view[...] = rows
+    assert not (view.flags.c_contiguous or view.flags.f_contiguous) or view.size < 2
+    return view
+
+
+def read_only(rows):
+    rows = rows.copy()
+    rows.flags.writeable = False
+    return rows
+
+
+ORDERS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": strided,
+    "read-only": read_only,
+}
+
+
+def assert_close(actual, expected, size, name):
+    """Compare to a dozen digits of a size: that of what was added up."""
+    assert np.shape(actual) == np.shape(expected), name
+    np.testing.assert_allclose(
+        actual, expected, rtol=1e-12, atol=1e-12 * size, err_msg=name
+    )
+
+
+def assert_same_statistics(rows, weight, centre, scale, mixture):
+    arguments = rows, weight, centre, scale, mixture
+    names = "count", "first", "second", "log_likelihood"
+    actual = dict(zip(names, compiled.statistics(*arguments), strict=True))
+    expected = dict(zip(names, reference.statistics(*arguments), strict=True))
+    if mixture.covariances.has_matrices:  # of which the lower triangles count
+        actual["second"] = np.tril(actual["second"])
+        expected["second"] = np.tril(expected["second"])
+    total = np.sum(weight)
+    z = (np.asarray(rows, dtype=float) - centre) / scale
+    spread = np.abs(z).max(initial=1.0) + np.abs(mixture.means).max()
+    densities = np.abs(reference.log_density(z, mixture)).max(initial=1.0)
+    sizes = {"count": 1, "first": spread, "second": spread**2}
+    sizes["log_likelihood"] = densities
+    for name in names:
+        assert_close(actual[name], expected[name], total * sizes[name], name)
+
+
+def assert_same_densities(rows, mixture):
+    expected = reference.log_density(rows, mixture)
+    size = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
+    assert_close(compiled.log_density(rows, mixture), expected, size, "log_density")
+
+    densities, logs = compiled.log_responsibilities(rows, mixture)
+    assert_close(densities, expected, size, "log_responsibilities: densities")
+    _, expected_logs = reference.log_responsibilities(rows, mixture)
+    seen = np.isfinite(expected)  # elsewhere responsibilities are undefined
+    assert_close(logs[seen], expected_logs[seen], size, "log_responsibilities")
+
+    largest, labels = compiled.labels(rows, mixture)
+    expected_largest, expected_labels = reference.labels(rows, mixture)
+    assert_close(largest, expected_largest, size, "labels: densities")
+    np.testing.assert_array_equal(labels, expected_labels)
+    assert labels.dtype == np.int64
+
+
+def assert_same(kind, rng, n, k, d, *, order="C", dtype=np.float64):
+    mixture = mixture_of(kind, rng, k, d)
+    rows = ORDERS[order](rows_near(mixture, rng, n).astype(dtype))
+    weight = rng.exponential(size=n) * (rng.random(n) < 0.8)
+    centre, scale = rng.normal(size=d), 2.0 ** rng.integers(-2, 2, d)
+    assert_same_statistics(rows, weight, centre, scale, mixture)
+    assert_same_densities(rows, mixture)
+
+
+# ---- the passes ----
+@forms
+@pytest.mark.usefixtures("isa")
+def test_any_number_of_features(kind):
+    rng = np.random.default_rng(0)
+    for d in range(1, 41):
+        assert_same(kind, rng, 300, 3, d)
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_any_number_of_components(kind):
+    rng = np.random.default_rng(1)
+    for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 64):
+        for d in (1, 2, 7):
+            assert_same(kind, rng, 300, k, d)
+
+
+@forms
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.usefixtures("isa")
+def test_any_number_and_layout_of_rows(kind, dtype, order):
+    rng = np.random.default_rng(2)
+    for n in (0, 1, 7, 8, 31, 33, 255, 256, 257, 1000):
+        for d in (1, 3, 6):
+            for k in (1, 4):
+                assert_same(kind, rng, n, k, d, order=order, dtype=dtype)
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_components_far_apart_and_nearly_dead(kind):
+    # Most responsibilities are zero, or below what counts.
+    rng = np.random.default_rng(3)
+    for k, d in [(2, 1), (5, 3), (20, 8)]:
+        for distance in (10.0, 100.0, 1e4):
+            mixture = mixture_of(kind, rng, k, d, distance)
+            rows = rows_near(mixture, rng, 600)
+            frame = np.zeros(d), np.ones(d)
+            assert_same_statistics(rows, np.ones(600), *frame, mixture)
+            assert_same_densities(rows, mixture)
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_weights_of_components_that_are_zero(kind):
+    rng = np.random.default_rng(4)
+    some = mixture_of(kind, rng, 4, 3)
+    mixture = Mixture([0.5, 0, 0.5, 0], some.means, some.covariances)
+    rows = rows_near(mixture, rng, 300)
+    frame = np.zeros(3), np.ones(3)
+    assert_same_statistics(rows, np.ones(300), *frame, mixture)
+    assert_same_densities(rows, mixture)
+    count, *_ = compiled.statistics(rows, np.ones(300), *frame, mixture)
+    np.testing.assert_array_equal(count[[1, 3]], 0)
+    assert set(compiled.labels(rows, mixture)[1]) <= {0, 2}
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_weights_of_rows_without_memory_and_strided(kind):
+    rng = np.random.default_rng(5)
+    mixture = mixture_of(kind, rng, 3, 3)
+    rows, frame = rows_near(mixture, rng, 300), (np.zeros(3), np.ones(3))
+    for weight in (np.broadcast_to(1.0, 300), rng.random(900)[::-3], np.zeros(300)):
+        assert_same_statistics(rows, weight, *frame, mixture)
+    ones = compiled.statistics(rows, np.broadcast_to(1.0, 300), *frame, mixture)
+    again = compiled.statistics(rows, np.ones(300), *frame, mixture)
+    for one, other in zip(ones, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@forms
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e150, 1e160, 1e300])
+@pytest.mark.usefixtures("isa")
+def test_far_rows(kind, far):
+    rng = np.random.default_rng(6)
+    for d in (1, 3, 7):
+        mixture = mixture_of(kind, rng, 3, d)
+        rows = rows_near(mixture, rng, 40)
+        rows[[3, 17], 0] = [far, -far]
+        with np.errstate(over="ignore", invalid="ignore"):
+            densities = reference.log_density(rows, mixture)
+            assert_same_densities(rows[np.isfinite(densities)], mixture)
+            actual = compiled.log_density(rows, mixture)
+            largest, labels = compiled.labels(rows, mixture)
+            expected = reference.labels(rows, mixture)
+        np.testing.assert_allclose(actual, densities, rtol=1e-12, atol=1e-10)
+        np.testing.assert_allclose(largest, expected[0], rtol=1e-12, atol=1e-10)
+        assert np.all(densities[[3, 17]] == -np.inf) == (far > 1e155)
+        near = np.delete(np.arange(40), [3, 17])
+        np.testing.assert_array_equal(labels[near], expected[1][near])
+
+
+@forms
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e150])
+@pytest.mark.usefixtures("isa")
+def test_statistics_of_far_rows(kind, far):
+    rng = np.random.default_rng(7)
+    mixture = mixture_of(kind, rng, 3, 3)
+    rows, frame = rows_near(mixture, rng, 300), (np.zeros(3), np.ones(3))
+    rows[[3, 17], 0] = [far, -far]
+    assert_same_statistics(rows, np.ones(300), *frame, mixture)
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_rows_without_density_show_in_the_log_likelihood(kind):
+    rng = np.random.default_rng(8)
+    mixture = mixture_of(kind, rng, 3, 3)
+    rows = rows_near(mixture, rng, 300)
+    rows[3, 0] = 1e160
+    arguments = rows, np.ones(300), np.zeros(3), np.ones(3), mixture
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(reference.statistics(*arguments)[-1])
+        assert not np.isfinite(compiled.statistics(*arguments)[-1])
+
+
+@forms
+@pytest.mark.usefixtures("isa")
+def test_sums_and_densities_are_the_same_again(kind):
+    rng = np.random.default_rng(9)
+    mixture = mixture_of(kind, rng, 5, 6)
+    rows, frame = rows_near(mixture, rng, 1000), (np.zeros(6), np.ones(6))
+    first, second = (
+        compiled.statistics(rows, np.ones(1000), *frame, mixture) for _ in range(2)
+    )
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Of a row the densities do not depend on where in a block it is.
+    whole = compiled.log_responsibilities(rows, mixture)
+    part = compiled.log_responsibilities(rows[13:500], mixture)
+    for one, other in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(one, other[13:500])
+
+
+@forms
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, ">f8", np.longdouble, bool])
+def test_rows_of_other_types_go_to_the_twin(kind, dtype):
+    rng = np.random.default_rng(10)
+    mixture = mixture_of(kind, rng, 3, 3)
+    rows = np.round(rows_near(mixture, rng, 50)).astype(dtype)
+    assert_same_statistics(rows, np.ones(50), np.zeros(3), np.ones(3), mixture)
+    assert_same_densities(rows, mixture)
+
+
+def test_unaligned_rows_go_to_the_twin():
+    rng = np.random.default_rng(11)
+    mixture = mixture_of("full", rng, 3, 3)
+    rows = np.zeros(50, [("pad", "i1"), ("rows", "f8", 3)])["rows"]
+    rows[...] = rows_near(mixture, rng, 50)
+    assert not rows.flags.aligned
+    assert_same_densities(rows, mixture)
+
+
+# ---- exponentials and logarithms ----
+def in_ulps(actual, exact):
+    """Return the largest error in units in the last place of the true values."""
+    unit = np.spacing(np.abs(exact.astype(float)))
+    return float(np.max(np.abs(actual - exact) / unit))
+
+
+def function_of(name, isa):
+    def call(x):
+        x = np.array(x, dtype=float)
+        out = np.full(x.shape, np.nan)
+        getattr(_compiled, name)(isa, x, out)
+        return out
+
+    return call
+
+
+extended = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant <= 52, reason="needs an extended precision"
+)
+
+
+@extended
+@each_isa
+def test_exponentials(isa):
+    rng = np.random.default_rng(0)
+    halves = np.log(2) * (np.arange(-1021, 1) + 0.5)  # where the exponent changes
+    x = np.concatenate(
+        [
+            -np.linspace(0, 708, 100_001),
+            -rng.uniform(0, 1, 100_000),
+            -np.logspace(-320, 2.85, 10_000),
+            *(np.nextafter(halves, to) for to in (0, -800)),
+            halves,
+            [0.0, -0.0, -708.0],
+        ]
+    )
+    x = x[x >= -708]
+    assert in_ulps(function_of("exponentials", isa)(x), np.exp(x, dtype="g")) <= 2
+
+
+@each_isa
+def test_exponentials_at_the_ends(isa):
+    exponentials = function_of("exponentials", isa)
+    np.testing.assert_array_equal(exponentials([0.0, -0.0, -1e-320]), 1)
+    below = [np.nextafter(-708, -800), -709, -745, -1e3, -1e18, -1e308, -np.inf]
+    out = exponentials(below)
+    np.testing.assert_array_equal(out, 0)
+    assert not np.signbit(out).any()
+    assert exponentials([-708])[0] > sys.float_info.min
+
+
+@extended
+@each_isa
+def test_logarithms(isa):
+    rng = np.random.default_rng(0)
+    powers = 2.0 ** np.arange(20)
+    x = np.concatenate(
+        [
+            np.linspace(1, 1e6, 100_001),
+            1 + rng.uniform(0, 1, 100_000),
+            1 + np.logspace(-16, 6, 10_000),
+            1 + np.arange(1, 100) * 2.0**-52,
+            *(np.nextafter(c * powers, to) for c in (1, 2**0.5) for to in (1, 1e9)),
+            powers,
+        ]
+    )
+    actual, exact = function_of("logarithms", isa)(x), np.log(x, dtype="g")
+    assert np.all(actual[x == 1] == 0)
+    assert in_ulps(actual[x > 1], exact[x > 1]) <= 2
+
+
+@each_isa
+def test_logarithms_at_the_ends(isa):
+    logarithms = function_of("logarithms", isa)
+    np.testing.assert_array_equal(logarithms([0.0, 1.0, -0.0]), [-np.inf, 0, -np.inf])
+
+
+@each_isa
+@pytest.mark.parametrize("name", ["exponentials", "logarithms"])
+def test_any_length(isa, name):
+    function = function_of(name, isa)
+    x = np.linspace(1, 40, 40) * (-1 if name == "exponentials" else 1)
+    whole = function(x)
+    for n in range(41):
+        np.testing.assert_array_equal(function(x[:n]), whole[:n])
+
+
+# ---- what is refused ----
+def arguments_of(kind, n=5, k=3, d=2):
+    mixture = mixture_of(kind, np.random.default_rng(0), k, d)
+    return mixture, np.zeros((n, d)), compiled._arguments(mixture)
+
+
+def call_statistics(kind, **changes):
+    """Call the kernel with zeros of the right shapes, but for some changes."""
+    mixture, rows, (means, whiteners, coefficients, common) = arguments_of(kind)
+    arguments = {
+        "isa": compiled.SUPPORTED[0],
+        "form": compiled.FORMS[kind],
+        "rows": rows,
+        "weight": np.ones(5),
+        "centre": np.zeros(2),
+        "inverse_scale": np.ones(2),
+        "means": means,
+        "whiteners": whiteners,
+        "coefficients": coefficients,
+        "common": common,
+        "count": np.zeros(3),
+        "first": np.zeros((3, 2)),
+        "second": np.zeros(mixture.covariances.shape(3, 2)),
+    }
+    assert changes.keys() <= arguments.keys()
+    return _compiled.statistics(*(arguments | changes).values())
+
+
+def call_densities(kind, **changes):
+    _, rows, (means, whiteners, coefficients, common) = arguments_of(kind)
+    arguments = {
+        "isa": compiled.SUPPORTED[0],
+        "form": compiled.FORMS[kind],
+        "rows": rows,
+        "means": means,
+        "whiteners": whiteners,
+        "coefficients": coefficients,
+        "common": common,
+        "log_density": np.zeros(5),
+        "log_responsibilities": np.zeros((5, 3)),
+        "labels": np.zeros(5, dtype=np.int64),
+    }
+    assert changes.keys() <= arguments.keys()
+    return _compiled.densities(*(arguments | changes).values())
+
+
+BAD_INPUTS = {
+    "isa": "mmx",
+    "form": 4,
+    "rows": np.zeros((5, 3)),
+    "means": np.zeros((4, 2)),
+    "whiteners": np.zeros(1),
+    "coefficients": np.zeros(2),
+    "common": np.zeros(3),
+}
+
+
+@forms
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *BAD_INPUTS.items(),
+        ("form", -1),
+        ("rows", np.zeros((4, 2))),
+        ("rows", np.zeros((5, 2), dtype=int)),
+        ("means", np.zeros(6)),
+        ("weight", np.ones(4)),
+        ("centre", np.zeros(3)),
+        ("inverse_scale", np.zeros(1)),
+        ("count", np.zeros(2)),
+        ("first", np.zeros((3, 3))),
+        ("second", np.zeros(5)),
+    ],
+)
+def test_bad_arguments_of_statistics(kind, name, value):
+    assert np.isfinite(call_statistics(kind))
+    with pytest.raises(ValueError, match=r"shape|instruction set|float32 or float64"):
+        call_statistics(kind, **{name: value})
+
+
+@forms
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *BAD_INPUTS.items(),
+        ("rows", np.zeros((5, 2), dtype=np.float16)),
+        ("log_density", np.zeros(4)),
+        ("log_responsibilities", np.zeros((5, 2))),
+        ("labels", np.zeros(6, dtype=np.int64)),
+    ],
+)
+def test_bad_arguments_of_densities(kind, name, value):
+    call_densities(kind)
+    with pytest.raises(ValueError, match=r"shape|instruction set|float32 or float64"):
+        call_densities(kind, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["exponentials", "logarithms"])
+def test_bad_arguments_of_functions(name):
+    function = getattr(_compiled, name)
+    with pytest.raises(ValueError, match="shape"):
+        function(compiled.SUPPORTED[0], np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match="instruction set"):
+        function("mmx", np.ones(3), np.ones(3))
+
+
+def test_outputs_are_never_copies():
+    # Of an array that cannot be written to in place nothing would come back.
+    for out in (np.zeros((5, 2))[:, 0], np.zeros(5, dtype=np.float32)):
+        with pytest.raises(TypeError):
+            call_densities("full", log_density=out)
+
+
+# ---- the choice ----
+def test_the_choice_of_kernels(monkeypatch):
+    for wanted, passes in [("numpy", reference), ("compiled", compiled)]:
+        monkeypatch.setenv("SKGMM_KERNELS", wanted)
+        assert kernels._chosen() is passes
+    monkeypatch.delenv("SKGMM_KERNELS")
+    assert kernels._chosen() is compiled
+    monkeypatch.setenv("SKGMM_KERNELS", "fortran")
+    with pytest.raises(ImportError, match="'numpy'; got 'fortran'. Unset it"):
+        kernels._chosen()
+
+
+def test_the_name_tells_which_are_used():
+    used = {"numpy": reference, "compiled": compiled}[kernels.name]
+    assert kernels.statistics is used.statistics
+    assert kernels.log_density is used.log_density
+    assert compiled.SUPPORTED[-1] == "baseline"

@@ -1,0 +1,246 @@
+"""Threads: how many, and that nobody can tell how many there were."""
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import joblib
+import numpy as np
+import pytest
+import threadpoolctl
+from sklearn.model_selection import GridSearchCV
+from strategies import TYPES
+
+import skgmm._sources
+from skgmm import GaussianMixture, _threads
+
+types = pytest.mark.parametrize("covariance_type", TYPES)
+
+CENTRES = 6.0 * np.random.default_rng(0).normal(size=(3, 4))
+CLASSES = np.random.default_rng(1).integers(3, size=50_000)
+X = CENTRES[CLASSES] + np.random.default_rng(2).normal(size=(50_000, 4))
+# Not quite the classes, so that there is something to learn.
+LABELS = (CLASSES + (np.random.default_rng(3).random(len(X)) < 0.1)) % 3
+
+PARAMETERS = ("weights_", "means_", "covariances_", "lower_bounds_")
+
+
+def fitted(covariance_type="full"):
+    """Fit all rows, without k-means: that has threads of its own."""
+    mixture = GaussianMixture(
+        3, covariance_type=covariance_type, init_params=LABELS, tol=1e-3
+    )
+    return mixture.fit(X)
+
+
+def results(mixture):
+    """Return what a fit and its methods give."""
+    parts = [np.array(getattr(mixture, name)) for name in PARAMETERS]
+    parts += [mixture.score_samples(X), mixture.predict_proba(X), mixture.predict(X)]
+    return [*parts, np.array(mixture.score(X))]
+
+
+def assert_identical(actual, expected):
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def use_threads(monkeypatch):
+    """Return a function that sets the number of threads."""
+
+    def use(n):
+        monkeypatch.setattr(_threads, "n_threads", lambda: n)
+
+    return use
+
+
+def limits_of_blas():
+    return [
+        library["num_threads"]
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+# ---- results ----
+@types
+def test_results_are_bitwise_the_same_for_any_number(covariance_type, use_threads):
+    assert len(_threads.chunks(len(X), CENTRES)) > 2
+    use_threads(1)
+    expected = results(fitted(covariance_type))
+    for n in (2, 16):
+        use_threads(n)
+        assert_identical(results(fitted(covariance_type)), expected)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 1023, 1024, 1025, 50_000, 10**6, 10**8])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 4), (50, 100), (1000, 1000)])
+def test_chunks_cover_all_rows_once(n_rows, shape, use_threads):
+    # Of the means only the shape counts: broadcast ones take no memory.
+    means = np.broadcast_to(0.0, shape)
+    chunks = _threads.chunks(n_rows, means)
+    assert chunks[0].start == 0
+    assert chunks[-1].stop >= n_rows
+    assert all(chunk.step is None for chunk in chunks)
+    assert all(one.stop == other.start for one, other in pairwise(chunks))
+    assert len(chunks) == 1 or chunks[-1].start < n_rows
+    for n in (1, 16):
+        use_threads(n)
+        assert _threads.chunks(n_rows, np.broadcast_to(7.0, shape)) == chunks
+
+
+@pytest.mark.parametrize("n", [1, 2, 16])
+def test_ordered_map_keeps_the_order_and_not_much_under_way(n, use_threads):
+    use_threads(n)
+    begun, done, ahead = [], 0, 0
+    for square in _threads.ordered_map(
+        lambda item: begun.append(item) or item**2, range(100)
+    ):
+        assert square == done**2
+        done += 1
+        ahead = max(ahead, len(begun) - done)
+    assert done == 100
+    assert ahead <= n
+
+
+# ---- how many ----
+@pytest.fixture
+def sixteen_cores(monkeypatch):
+    """A machine on which nothing but the environment limits the threads."""
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 16)
+    monkeypatch.setattr(_threads._blas, "limit", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.mark.usefixtures("sixteen_cores")
+def test_all_cores_by_default():
+    assert _threads.n_threads() == 16
+
+
+@pytest.mark.usefixtures("sixteen_cores")
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", 1), ("3", 3), ("99", 16), ("", 16), ("many", 16)]
+)
+def test_omp_num_threads(monkeypatch, value, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert _threads.n_threads() == expected
+
+
+@pytest.mark.usefixtures("sixteen_cores")
+def test_cores_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    assert _threads.n_threads() == 2
+
+
+def test_threadpool_limits(monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with threadpoolctl.threadpool_limits(3):
+        assert _threads.n_threads() == min(3, *limits_of_blas())
+        with threadpoolctl.threadpool_limits(1):
+            assert _threads.n_threads() == 1
+
+
+def test_the_limit_of_blas_is_that_outside_of_passes(monkeypatch):
+    # Else a fit in one thread would leave a single thread to one in another.
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 16)
+    outside = _threads.n_threads()
+    with _threads._blas.single_threaded():
+        assert set(limits_of_blas()) == {1}
+        assert _threads.n_threads() == outside
+        with _threads._blas.single_threaded():
+            assert _threads.n_threads() == outside
+        assert set(limits_of_blas()) == {1}
+    assert _threads.n_threads() == outside
+
+
+@pytest.mark.usefixtures("sixteen_cores")
+def test_one_in_threads_of_joblib():
+    run = joblib.Parallel(n_jobs=2, prefer="threads")
+    assert run(joblib.delayed(_threads.n_threads)() for _ in range(4)) == [1] * 4
+    assert _threads.n_threads() == 16
+
+
+def test_one_in_processes_of_joblib():
+    run = joblib.Parallel(n_jobs=2, backend="loky")
+    assert run(joblib.delayed(_threads.n_threads)() for _ in range(2)) == [1] * 2
+
+
+# ---- life with others ----
+def test_grid_search_in_processes():
+    rows = X[:2000]
+    grid = {"n_components": [1, 2, 3]}
+    searches = [
+        GridSearchCV(GaussianMixture(random_state=0), grid, cv=3, n_jobs=n_jobs)
+        for n_jobs in (1, 2)
+    ]
+    one, two = (search.fit(rows).cv_results_["mean_test_score"] for search in searches)
+    np.testing.assert_allclose(two, one, rtol=1e-9)
+
+
+def _fit_and_send(connection):
+    connection.send((_threads.n_threads(), results(fitted())))
+    connection.close()
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="needs fork"
+)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_forked_child_can_fit_after_its_parent(monkeypatch, daemon):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(_threads._Blas, "limit", lambda self: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    expected = results(fitted())
+    assert _threads.n_threads() == 4
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_fit_and_send, args=(sender,), daemon=daemon)
+    child.start()
+    try:
+        assert receiver.poll(60), "the child hangs"
+        n_threads, answer = receiver.recv()
+        child.join(60)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+    assert n_threads == (1 if daemon else 4)
+    assert_identical(answer, expected)
+
+
+def test_two_fits_at_once(use_threads):
+    before = limits_of_blas()
+    use_threads(2)
+    expected = {name: results(fitted(name)) for name in ("full", "diag")}
+    with ThreadPoolExecutor(2) as pool:
+        names = ["full", "diag"] * 3
+        for name, answer in zip(
+            names, pool.map(lambda name: results(fitted(name)), names), strict=True
+        ):
+            assert_identical(answer, expected[name])
+    assert limits_of_blas() == before
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("n", [1, 2, 16])
+@pytest.mark.parametrize("at", [0, 3, 20])
+def test_an_error_in_a_chunk_passes_through(monkeypatch, use_threads, error, n, at):
+    use_threads(n)
+    before = limits_of_blas()
+    expected = results(fitted())
+    kernel, calls = skgmm._sources.kernels.statistics, []
+
+    def broken(*arguments):
+        calls.append(1)
+        if len(calls) == at + 1:
+            raise error("in a chunk")
+        return kernel(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(skgmm._sources.kernels, "statistics", broken)
+        with pytest.raises(error, match="in a chunk"):
+            fitted()
+    assert limits_of_blas() == before
+    assert_identical(results(fitted()), expected)
