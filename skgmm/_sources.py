@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
+from sklearn.utils.random import sample_without_replacement
 
 from . import _threads, kernels
 from ._frame import Frame
@@ -72,7 +73,9 @@ class ArraySource:
         """Return a source of at most ``size`` rows, drawn without replacement."""
         if len(self.rows) <= size:
             return self
-        chosen = np.sort(rng.choice(len(self.rows), size, replace=False))
+        # Unlike rng.choice this needs no memory that grows with the rows.
+        chosen = sample_without_replacement(len(self.rows), size, random_state=rng)
+        chosen.sort()
         return ArraySource(self.rows[chosen], self.sample_weight[chosen], self.frame)
 
     def standardised(self):

@@ -476,13 +476,6 @@ def test_bad_arguments_of_functions(name):
         function("mmx", np.ones(3), np.ones(3))
 
 
-def test_outputs_are_never_copies():
-    # Of an array that cannot be written to in place nothing would come back.
-    for out in (np.zeros((5, 2))[:, 0], np.zeros(5, dtype=np.float32)):
-        with pytest.raises(TypeError):
-            call_densities("full", log_density=out)
-
-
 # ---- the choice ----
 def test_the_choice_of_kernels(monkeypatch):
     for wanted, passes in [("numpy", reference), ("compiled", compiled)]:
@@ -491,7 +484,7 @@ def test_the_choice_of_kernels(monkeypatch):
     monkeypatch.delenv("SKGMM_KERNELS")
     assert kernels._chosen() is compiled
     monkeypatch.setenv("SKGMM_KERNELS", "fortran")
-    with pytest.raises(ImportError, match="'numpy'; got 'fortran'. Unset it"):
+    with pytest.raises(ImportError, match="'numpy'; got 'fortran'"):
         kernels._chosen()
 
 

@@ -510,6 +510,25 @@ def test_the_objective_is_score_and_penalty(covariance_type, case, seed):
     assert ridge.lower_bound_ == pytest.approx(score, rel=1e-12)
 
 
+@types
+@pytest.mark.parametrize("largest", [1e-3, 0.5, 1.0, 8.0])
+def test_rows_of_small_weights_are_fractions_of_observations(covariance_type, largest):
+    """Pseudo-observations shrink with them, and do not grow with large ones."""
+    problem = case(3, 2, 2)
+    weight = np.random.default_rng(3).uniform(0.1, 1, len(problem.X))
+    weight *= largest / weight.max()
+    parameters = {"covariance_type": covariance_type, "max_iter": 20, "tol": 0.0}
+    mixture = fitted(problem.X, 2, sample_weight=weight, **parameters)
+    score = mixture.score(problem.X, sample_weight=weight)
+    penalty = penalty_of(mixture, problem.X, weight)
+    assert mixture.lower_bound_ - score == pytest.approx(penalty, rel=1e-4)
+    unit = fitted(problem.X, 2, sample_weight=weight / largest, **parameters)
+    if largest <= 1:
+        np.testing.assert_allclose(mixture.covariances_, unit.covariances_, 1e-12)
+    else:
+        assert np.abs(mixture.covariances_ / unit.covariances_ - 1).max() > 1e-10
+
+
 # ---- maxima ---------------------------------------------------------------
 @given(case=cases(max_components=1), seed=seeds)
 def test_one_component_is_mean_and_covariance(case, seed):

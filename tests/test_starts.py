@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import adjusted_rand_score
 
+import skgmm._em
 from skgmm import GaussianMixture
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
@@ -215,6 +216,45 @@ def test_further_starts_of_auto_are_others():
     one = GaussianMixture(5, random_state=0).fit(BLUR)
     many = GaussianMixture(5, n_init=10, random_state=0).fit(BLUR)
     assert many.lower_bound_ > one.lower_bound_ + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"init_params": LABELS}, 1),
+        ({"init_params": np.eye(3)[LABELS]}, 1),
+        ({"init_params": GaussianMixture(3).fit(X)}, 1),
+        (
+            {"init_params": GaussianMixture(3).fit(X), "weights_init": [0.2, 0.3, 0.5]},
+            1,
+        ),
+        (
+            {
+                "weights_init": [0.2, 0.3, 0.5],
+                "means_init": CENTRES,
+                "covariances_init": np.stack([np.eye(2)] * 3),
+            },
+            1,
+        ),
+        ({"weights_init": [0.2, 0.3, 0.5], "means_init": CENTRES}, 4),
+        ({"init_params": lambda rows, n_components, rng: LABELS}, 4),
+        *(({"init_params": name}, 4) for name in NAMED_STARTS),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else str(value),
+)
+def test_n_init_counts_starts_that_may_differ(monkeypatch, parameters, expected):
+    begun, em = [], skgmm._em.em
+
+    def counted(*args, **kwargs):
+        begun.append(1)
+        return em(*args, **kwargs)
+
+    monkeypatch.setattr(skgmm._em, "em", counted)
+    mixture = GaussianMixture(3, n_init=4, random_state=0, **parameters).fit(X)
+    assert len(begun) == expected
+    begun.clear()
+    mixture.set_params(warm_start=True).fit(X)  # goes on from one place
+    assert len(begun) == 1
 
 
 # ---- labels and responsibilities ----

@@ -1,6 +1,7 @@
 """Threads: how many, and that nobody can tell how many there were."""
 
 import multiprocessing
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import threadpoolctl
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from strategies import TYPES
 
@@ -221,6 +223,29 @@ def test_two_fits_at_once(use_threads):
         ):
             assert_identical(answer, expected[name])
     assert limits_of_blas() == before
+
+
+@pytest.fixture
+def global_state():
+    """Put the limits of BLAS back, lest a failure here makes others fail."""
+    with threadpoolctl.threadpool_limits(), warnings.catch_warnings():
+        yield
+
+
+@pytest.mark.usefixtures("global_state")
+def test_default_fits_at_once_leave_the_filters_of_warnings_alone():
+    # Their starts are k-means; what that does to BLAS is up to scikit-learn.
+    filters = list(warnings.filters)
+    rows = X[:5000]
+    mixtures = [GaussianMixture(k, tol=1, max_iter=5) for k in (2, 3)]
+    expected = [mixture.fit(rows).means_ for mixture in mixtures]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(
+            pool.map(lambda mixture: clone(mixture).fit(rows).means_, mixtures * 50)
+        )
+    for index, means in enumerate(answers):
+        np.testing.assert_allclose(means, expected[index % 2], rtol=1e-9)
+    assert warnings.filters == filters
 
 
 @pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])

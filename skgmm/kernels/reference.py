@@ -12,8 +12,9 @@ import numpy as np
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
-# Responsibilities below this are zero: less than rounding in every sum.
-NEGLIGIBLE = 2.0**-60
+# Responsibilities of less than 2^-60 of the largest are zero: less than rounding in
+# every sum.
+NEGLIGIBLE = -60 * float(np.log(2.0))
 
 # Doubles in a block: with the temporaries beside it, about an L2 cache.
 _BLOCK = 131_072
@@ -43,7 +44,6 @@ def statistics(rows, sample_weight, centre, scale, mixture):
         z = columns(rows[block], centre, scale)
         joint = log_joint(z, mixture)
         log_densities = np.add(*normalise(joint))
-        joint[joint <= NEGLIGIBLE] = 0.0
         joint *= sample_weight[block]
         sums.add(z, joint, float(sample_weight[block] @ log_densities))
     return sums.result()
@@ -124,6 +124,7 @@ def normalise(joint):
     largest = joint.max(axis=0)
     largest[largest == -np.inf] = 0.0
     joint -= largest
+    joint[joint < NEGLIGIBLE] = -np.inf
     np.exp(joint, out=joint)
     total = joint.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):

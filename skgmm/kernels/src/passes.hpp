@@ -85,14 +85,15 @@ SKGMM_INLINE void add_tile(const Tile& s, double* out, int ld) {
   }
 }
 
-// exp(x) for x <= 0; zero below -708, where the result would be subnormal.
+// exp(x) for x <= 0; zero below `lowest`, which is at least -708, where results are
+// subnormal.
 //
 // x = n log 2 + r, |r| <= log(2)/2 (Cody and Waite); exp(r) by a polynomial of degree
 // 11 whose coefficients are a Chebyshev fit of (exp(r) - 1 - r) / r^2 (relative error
 // 1.3e-17).
-SKGMM_INLINE V exp_negative(V x) {
+SKGMM_INLINE V exp_negative(V x, double lowest = -708.0) {
   const double shift = 6755399441055744.0;  // 1.5 * 2^52: rounds to an integer
-  const V bounded = larger(x, splat(-708.0));
+  const V bounded = larger(x, splat(lowest));
   const V shifted = bounded * 1.4426950408889634 + shift;
   const V n = shifted - shift;
   V r = bounded - n * 6.93147180369123816490e-01;
@@ -108,7 +109,7 @@ SKGMM_INLINE V exp_negative(V x) {
   p = p * r + 0x1.0000000000001p-1;
   p = p * (r * r) + r + 1.0;
   const V scaled = (V)((I)p + ((I)shifted << 52));
-  return x < splat(-708.0) ? V{} : scaled;
+  return x < splat(lowest) ? V{} : scaled;
 }
 
 // log(x) for normal x > 0; minus infinity for 0.
@@ -378,6 +379,10 @@ void add_products(const double* x, int dx, const double* y, int dy, double* out,
 
 // ---- responsibilities -------------------------------------------------------------
 
+// Responsibilities of less than 2^-60 of the largest are zero: less than rounding in
+// every sum.
+constexpr double NEGLIGIBLE = -41.58883083359672;
+
 // lp (K, BLOCK) becomes exp(lp - max); `total` their sums and `largest` the maxima.
 SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest) {
   for (int b = 0; b < BLOCK; b += PANEL) {
@@ -390,7 +395,7 @@ SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest
     for (int c = 0; c < k; ++c) {
       V* x = (V*)(lp + c * BLOCK + b);
       for (int v = 0; v < NV; ++v) {
-        x[v] = exp_negative(x[v] - top[v]);
+        x[v] = exp_negative(x[v] - top[v], NEGLIGIBLE);
         all[v] += x[v];
       }
     }
@@ -401,9 +406,6 @@ SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest
   }
 }
 
-// Responsibilities below this are zero: less than rounding in every sum.
-constexpr double NEGLIGIBLE = 0x1p-60;
-
 // Make lp the weighted responsibilities; return the weighted log-likelihood.
 double responsibilities(double* lp, int k, const double* weight, double* total,
                         double* largest) {
@@ -413,15 +415,11 @@ double responsibilities(double* lp, int k, const double* weight, double* total,
     const V t = *(const V*)(total + b), w = *(const V*)(weight + b);
     const V log_density = *(const V*)(largest + b) + log_positive(t);
     log_likelihood += w > V{} ? w * log_density : V{};
-    *(V*)(largest + b) = t * NEGLIGIBLE;
     *(V*)(total + b) = t > V{} ? w / t : V{};
   }
   for (int c = 0; c < k; ++c)
-    for (int b = 0; b < BLOCK; b += W) {
-      V* x = (V*)(lp + c * BLOCK + b);
-      const V share = *x * *(const V*)(total + b);
-      *x = *x > *(const V*)(largest + b) ? share : V{};
-    }
+    for (int b = 0; b < BLOCK; b += W)
+      *(V*)(lp + c * BLOCK + b) *= *(const V*)(total + b);
   return sum(log_likelihood);
 }
 
@@ -963,23 +961,31 @@ bool densities_full(const Rows& rows, const Model& model, const Densities& out) 
 }
 
 void exponentials_of(const double* x, double* out, int64_t n) {
-  for (int64_t i = 0; i < n; i += W) {
-    V v = {};
-    const int count = n - i < W ? int(n - i) : W;
-    for (int w = 0; w < count; ++w) v[w] = x[i + w];
+  int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    V v;
+    std::memcpy(&v, x + i, sizeof(V));
     v = exp_negative(v);
-    for (int w = 0; w < count; ++w) out[i + w] = v[w];
+    std::memcpy(out + i, &v, sizeof(V));
   }
+  V rest = splat(1.0);
+  std::memcpy(&rest, x + i, std::size_t(n - i) * 8);
+  rest = exp_negative(rest);
+  std::memcpy(out + i, &rest, std::size_t(n - i) * 8);
 }
 
 void logarithms_of(const double* x, double* out, int64_t n) {
-  for (int64_t i = 0; i < n; i += W) {
-    V v = {};
-    const int count = n - i < W ? int(n - i) : W;
-    for (int w = 0; w < count; ++w) v[w] = x[i + w];
+  int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    V v;
+    std::memcpy(&v, x + i, sizeof(V));
     v = log_positive(v);
-    for (int w = 0; w < count; ++w) out[i + w] = v[w];
+    std::memcpy(out + i, &v, sizeof(V));
   }
+  V rest = splat(1.0);
+  std::memcpy(&rest, x + i, std::size_t(n - i) * 8);
+  rest = log_positive(rest);
+  std::memcpy(out + i, &rest, std::size_t(n - i) * 8);
 }
 
 }  // namespace
