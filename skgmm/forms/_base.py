@@ -51,7 +51,6 @@ class Covariances(ABC):
 
     kind: str
     shared = False  # one matrix for all components
-    has_matrices = False  # values are matrices
 
     def __init__(self, values, n_components, n_features, whiteners=None):
         self.values = frozen(values)
@@ -152,9 +151,7 @@ class Covariances(ABC):
 
         They are taken as they are: values rounded to float32 may have no factor.
         """
-        factors = np.asarray(factors, dtype=np.float64)
-        whiteners = np.swapaxes(factors, -1, -2) if cls.has_matrices else factors
-        return cls(values, n_components, n_features, whiteners)
+        return cls(values, n_components, n_features, factors)
 
     @staticmethod
     @abstractmethod

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from ._base import NotPositiveDefinite
+from ._base import Covariances, NotPositiveDefinite
 
 # Below this size a general product beats the triangular and the symmetric one,
 # which do half its work (measured on OpenBLAS).
@@ -95,3 +95,47 @@ def asymmetric(matrices):
         if np.any(np.abs(matrix - matrix.T) > tolerance):
             return k
     return None
+
+
+class MatrixCovariances(Covariances):
+    """What covariances in matrices share: ``values`` of shape (..., D, D)."""
+
+    def _log_determinants(self):
+        return log_determinants(self.whiteners)
+
+    @property
+    def precisions(self):
+        return grams(self.whiteners)
+
+    @property
+    def precisions_cholesky(self):
+        return np.ascontiguousarray(np.swapaxes(self.whiteners, -1, -2))
+
+    @property
+    def precision_diagonals(self):
+        return np.einsum("...ij,...ij->...j", self.whiteners, self.whiteners)
+
+    def expected_mahalanobis(self, scatter):
+        return float(np.sum(self.precisions * scatter))
+
+    def rescaled(self, scale):
+        values = self.values * (scale * scale[:, np.newaxis])
+        sizes = self.n_components, self.n_features
+        return type(self)(values, *sizes, self.whiteners / scale)
+
+    @classmethod
+    def repaired(cls, values, n_components, n_features):
+        return cls(repaired(values), n_components, n_features)
+
+    @classmethod
+    def from_factors(cls, values, factors, n_components, n_features):
+        whiteners = np.swapaxes(factors, -1, -2)
+        return cls(values, n_components, n_features, whiteners)
+
+    @staticmethod
+    def squared_factors(factors):
+        return factors @ np.swapaxes(factors, -1, -2)
+
+    @staticmethod
+    def add_to_values(values, diagonal):
+        return values + np.diag(diagonal)

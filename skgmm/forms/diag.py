@@ -3,15 +3,14 @@
 import numpy as np
 
 from ._base import (
-    Covariances,
-    NotPositiveDefinite,
     products_are_exact,
     residuals,
     squared_norms,
 )
+from ._variances import VarianceCovariances
 
 
-class Diag(Covariances):
+class Diag(VarianceCovariances):
     """One variance a component and feature: ``values`` of shape (K, D)."""
 
     kind = "diag"
@@ -23,9 +22,6 @@ class Diag(Covariances):
     @classmethod
     def unit(cls, n_components, n_features):
         return cls(np.ones((n_components, n_features)), n_components, n_features)
-
-    def _factorise(self):
-        return inverse_roots(self.values)
 
     def _log_determinants(self):
         return -2.0 * np.log(self.whiteners).sum(axis=1)
@@ -45,19 +41,8 @@ class Diag(Covariances):
             out[k] = squared_norms(white)
         return out
 
-    def colorize(self, component, noise):
-        return noise / self.whiteners[component]
-
     def dense(self):
         return self.values[:, :, np.newaxis] * np.eye(self.n_features)
-
-    @property
-    def precisions(self):
-        return self.whiteners**2
-
-    @property
-    def precisions_cholesky(self):
-        return self.whiteners
 
     @property
     def precision_diagonals(self):
@@ -69,22 +54,6 @@ class Diag(Covariances):
     def rescaled(self, scale):
         sizes = self.n_components, self.n_features
         return type(self)(self.values * scale**2, *sizes, self.whiteners / scale)
-
-    def take(self, indices):
-        sizes = len(indices), self.n_features
-        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
-
-    @classmethod
-    def repaired(cls, values, n_components, n_features):
-        return cls(positive(values), n_components, n_features)
-
-    @classmethod
-    def from_precisions(cls, precisions, n_components, n_features):
-        return cls(inverse_roots(precisions) ** 2, n_components, n_features)
-
-    @staticmethod
-    def squared_factors(factors):
-        return factors**2
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and products_are_exact(z, means, self.precisions):
@@ -115,16 +84,3 @@ class Diag(Covariances):
     def pooled(scatter, count, small):
         share = (count / count.sum())[:, np.newaxis] * scatter.sum(axis=0)
         return np.where(small[:, np.newaxis], share, scatter)
-
-
-def inverse_roots(variances):
-    """Return ``1 / sqrt(variances)``; raise `NotPositiveDefinite` for a bad one."""
-    bad = ~((variances > 0) & np.isfinite(variances))
-    if bad.any():
-        raise NotPositiveDefinite(int(np.argwhere(bad)[0, 0]))
-    return 1.0 / np.sqrt(variances)
-
-
-def positive(variances):
-    """Return the variances, those that rounding made negative or zero raised."""
-    return np.maximum(variances, np.finfo(float).eps ** 2)

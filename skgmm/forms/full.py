@@ -4,14 +4,14 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import _matrices
-from ._base import Covariances, residuals, squared_norms
+from ._base import residuals, squared_norms
+from ._matrices import MatrixCovariances
 
 
-class Full(Covariances):
+class Full(MatrixCovariances):
     """One full matrix a component: ``values`` of shape (K, D, D)."""
 
     kind = "full"
-    has_matrices = True
 
     @staticmethod
     def shape(n_components, n_features):
@@ -27,9 +27,6 @@ class Full(Covariances):
     def _factorise(self):
         return _matrices.whiteners(self.values)
 
-    def _log_determinants(self):
-        return _matrices.log_determinants(self.whiteners)
-
     def mahalanobis(self, z, means):
         out = np.empty((len(means), z.shape[1]))
         for k, (mean, whitener) in enumerate(zip(means, self.whiteners, strict=True)):
@@ -44,41 +41,13 @@ class Full(Covariances):
     def dense(self):
         return self.values
 
-    @property
-    def precisions(self):
-        return _matrices.grams(self.whiteners)
-
-    @property
-    def precisions_cholesky(self):
-        return np.ascontiguousarray(np.swapaxes(self.whiteners, 1, 2))
-
-    @property
-    def precision_diagonals(self):
-        return np.einsum("kij,kij->kj", self.whiteners, self.whiteners)
-
-    def expected_mahalanobis(self, scatter):
-        return float(np.sum(self.precisions * scatter))
-
-    def rescaled(self, scale):
-        values = self.values * (scale * scale[:, np.newaxis])
-        sizes = self.n_components, self.n_features
-        return type(self)(values, *sizes, self.whiteners / scale)
-
     def take(self, indices):
         sizes = len(indices), self.n_features
         return type(self)(self.values[indices], *sizes, self.whiteners[indices])
 
     @classmethod
-    def repaired(cls, values, n_components, n_features):
-        return cls(_matrices.repaired(values), n_components, n_features)
-
-    @classmethod
     def from_precisions(cls, precisions, n_components, n_features):
         return cls(_matrices.inverses(precisions), n_components, n_features)
-
-    @staticmethod
-    def squared_factors(factors):
-        return factors @ np.swapaxes(factors, 1, 2)
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         for k, root in enumerate(np.sqrt(responsibilities)):
@@ -94,10 +63,6 @@ class Full(Covariances):
     @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + diagonals[:, :, np.newaxis] * np.eye(diagonals.shape[1])
-
-    @staticmethod
-    def add_to_values(values, diagonal):
-        return values + np.diag(diagonal)
 
     @staticmethod
     def pooled(scatter, count, small):

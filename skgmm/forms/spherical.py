@@ -3,16 +3,15 @@
 import numpy as np
 
 from ._base import (
-    Covariances,
     products_are_exact,
     residuals,
     squared_distances,
     squared_norms,
 )
-from .diag import inverse_roots, positive
+from ._variances import VarianceCovariances
 
 
-class Spherical(Covariances):
+class Spherical(VarianceCovariances):
     """One variance a component: ``values`` of shape (K,).
 
     Its second moments are *means* over the features, so that a variance is a
@@ -29,9 +28,6 @@ class Spherical(Covariances):
     def unit(cls, n_components, n_features):
         return cls(np.ones(n_components), n_components, n_features)
 
-    def _factorise(self):
-        return inverse_roots(self.values)
-
     def _log_determinants(self):
         return -2.0 * self.n_features * np.log(self.whiteners)
 
@@ -42,19 +38,8 @@ class Spherical(Covariances):
         distances *= precisions[:, np.newaxis]
         return distances
 
-    def colorize(self, component, noise):
-        return noise / self.whiteners[component]
-
     def dense(self):
         return self.values[:, np.newaxis, np.newaxis] * np.eye(self.n_features)
-
-    @property
-    def precisions(self):
-        return self.whiteners**2
-
-    @property
-    def precisions_cholesky(self):
-        return self.whiteners
 
     @property
     def precision_diagonals(self):
@@ -67,22 +52,6 @@ class Spherical(Covariances):
         """See the base class; ``scale`` must be the same for all features."""
         factor, sizes = scale[0], (self.n_components, self.n_features)
         return type(self)(self.values * factor**2, *sizes, self.whiteners / factor)
-
-    def take(self, indices):
-        sizes = len(indices), self.n_features
-        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
-
-    @classmethod
-    def repaired(cls, values, n_components, n_features):
-        return cls(positive(values), n_components, n_features)
-
-    @classmethod
-    def from_precisions(cls, precisions, n_components, n_features):
-        return cls(inverse_roots(precisions) ** 2, n_components, n_features)
-
-    @staticmethod
-    def squared_factors(factors):
-        return factors**2
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         precisions = self.precisions

@@ -4,18 +4,18 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import _matrices
-from ._base import Covariances, residuals, squared_distances, squared_norms
+from ._base import residuals, squared_distances, squared_norms
+from ._matrices import MatrixCovariances
 
 # Largest squared distance (in standard deviations) of a mean from the common
 # centre at which "total minus between" scatter still has ten right digits.
 _FAR = 1e6
 
 
-class Tied(Covariances):
+class Tied(MatrixCovariances):
     """One full matrix shared by all components: ``values`` of shape (D, D)."""
 
     kind = "tied"
-    has_matrices = True
     shared = True
 
     @staticmethod
@@ -33,9 +33,6 @@ class Tied(Covariances):
     def _factorise(self):
         return _matrices.whiteners(self.values[np.newaxis])[0]
 
-    def _log_determinants(self):
-        return _matrices.log_determinants(self.whiteners)
-
     def mahalanobis(self, z, means):
         # Rows and means are whitened once, about a centre that they share.
         centre = means.mean(axis=0)
@@ -49,41 +46,13 @@ class Tied(Covariances):
     def dense(self):
         return np.broadcast_to(self.values, (self.n_components, *self.values.shape))
 
-    @property
-    def precisions(self):
-        return _matrices.grams(self.whiteners)
-
-    @property
-    def precisions_cholesky(self):
-        return np.ascontiguousarray(self.whiteners.T)
-
-    @property
-    def precision_diagonals(self):
-        return np.einsum("ij,ij->j", self.whiteners, self.whiteners)
-
-    def expected_mahalanobis(self, scatter):
-        return float(np.sum(self.precisions * scatter))
-
-    def rescaled(self, scale):
-        values = self.values * (scale * scale[:, np.newaxis])
-        sizes = self.n_components, self.n_features
-        return type(self)(values, *sizes, self.whiteners / scale)
-
     def take(self, indices):
         return type(self)(self.values, len(indices), self.n_features, self.whiteners)
-
-    @classmethod
-    def repaired(cls, values, n_components, n_features):
-        return cls(_matrices.repaired(values), n_components, n_features)
 
     @classmethod
     def from_precisions(cls, precisions, n_components, n_features):
         values = _matrices.inverses(precisions[np.newaxis])[0]
         return cls(values, n_components, n_features)
-
-    @staticmethod
-    def squared_factors(factors):
-        return factors @ factors.T
 
     def is_far_apart(self, means):
         offsets = means - means.mean(axis=0)
@@ -102,10 +71,6 @@ class Tied(Covariances):
     @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + np.diag(diagonals.sum(axis=0))
-
-    @staticmethod
-    def add_to_values(values, diagonal):
-        return values + np.diag(diagonal)
 
     @staticmethod
     def pooled(scatter, count, small):

@@ -1,0 +1,49 @@
+"""Variances and their roots: what forms without matrices share."""
+
+import numpy as np
+
+from ._base import Covariances, NotPositiveDefinite
+
+
+class VarianceCovariances(Covariances):
+    """What covariances in variances share: each value stands for itself."""
+
+    def _factorise(self):
+        return inverse_roots(self.values)
+
+    def colorize(self, component, noise):
+        return noise / self.whiteners[component]
+
+    @property
+    def precisions(self):
+        return self.whiteners**2
+
+    @property
+    def precisions_cholesky(self):
+        return self.whiteners
+
+    def take(self, indices):
+        sizes = len(indices), self.n_features
+        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
+
+    @classmethod
+    def repaired(cls, values, n_components, n_features):
+        # Rounding may have made a variance negative or zero.
+        smallest = np.finfo(float).eps ** 2
+        return cls(np.maximum(values, smallest), n_components, n_features)
+
+    @classmethod
+    def from_precisions(cls, precisions, n_components, n_features):
+        return cls(inverse_roots(precisions) ** 2, n_components, n_features)
+
+    @staticmethod
+    def squared_factors(factors):
+        return factors**2
+
+
+def inverse_roots(variances):
+    """Return ``1 / sqrt(variances)``; raise `NotPositiveDefinite` for a bad one."""
+    bad = ~((variances > 0) & np.isfinite(variances))
+    if bad.any():
+        raise NotPositiveDefinite(int(np.argwhere(bad)[0, 0]))
+    return 1.0 / np.sqrt(variances)
