@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
+    check_floats,
     check_means,
     check_sample_weight,
     check_weights,
@@ -112,7 +113,7 @@ class FittedMixture:
         return self._model().parameter(name)
 
     def _assign(self, name, value):
-        value = np.array(value, dtype=float)
+        value = check_floats(value, name)
         value.flags.writeable = False
         model = vars(self).get("_fitted_model")
         waiting = vars(self).get("_assigned", {})

@@ -109,7 +109,7 @@ class Mixture:
         Each row is divided by its size first, so that no square overflows.
         """
         z = np.asarray(rows.T, dtype=np.float64)
-        size = np.exp2(np.ceil(np.log2(np.abs(z).max(axis=0))))
+        size = np.exp2(np.floor(np.log2(np.abs(z).max(axis=0))))
         origin = np.zeros((1, self.n_features))
         distances = np.empty((self.n_components, len(rows)))
         for k, mean in enumerate(self.means):

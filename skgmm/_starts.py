@@ -1,12 +1,12 @@
 """Starting points of EM."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from . import _threads
 from ._mixture import Mixture
 from ._warnings import warn
 
@@ -164,19 +164,22 @@ PARTITIONS = {
 
 
 def _lloyd(rows, weight, centres, rng):
-    """Return the labels of k-means from given centres, or from random ones."""
+    """Return the labels of k-means from given centres, or from so many random ones."""
     from sklearn.cluster import KMeans
 
     given = isinstance(centres, np.ndarray)
+    n_clusters = len(centres) if given else centres
+    distinct, labels = np.unique(rows, axis=0, return_inverse=True)
+    if len(distinct) <= n_clusters:
+        return labels.ravel()
     kmeans = KMeans(
-        len(centres) if given else centres,
+        n_clusters,
         init=centres if given else "k-means++",
         n_init=1,
         random_state=rng,
     )
-    with warnings.catch_warnings():
-        # Fewer distinct rows than clusters: seen to by the caller.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    # Its own limits on threads, set by several fits at once, would undo each other.
+    with _threads.single_threaded_blas():
         return kmeans.fit(rows, sample_weight=weight).labels_
 
 

@@ -23,7 +23,7 @@ def ordered_map(function, items):
         yield function(items[0])
         return
     threads = min(n_threads(), len(items))
-    with _blas.single_threaded():
+    with single_threaded_blas():
         if threads <= 1:
             yield from map(function, items)
             return
@@ -66,8 +66,9 @@ def n_threads():
     if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
         return 1
     limits = [joblib.cpu_count(), _blas.limit()]
-    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
-        limits.append(int(os.environ["OMP_NUM_THREADS"]))
+    openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if openmp.isdigit():
+        limits.append(int(openmp))
     return max(1, min(limits))
 
 
@@ -118,6 +119,11 @@ def _libraries():
 
 
 _blas = _Blas()
+
+
+def single_threaded_blas():
+    """Return a context in which BLAS runs on one thread, in the whole process."""
+    return _blas.single_threaded()
 
 
 def _forget():

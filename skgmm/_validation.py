@@ -15,7 +15,7 @@ def check_sample_weight(sample_weight, n_samples):
     """Return the weights of rows as float64 (n,); ones take no memory."""
     if sample_weight is None:
         return np.broadcast_to(1.0, (n_samples,))
-    weight = _floats(sample_weight, "sample_weight")
+    weight = check_floats(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.broadcast_to(weight, (n_samples,))
     if weight.shape != (n_samples,):
@@ -224,7 +224,7 @@ def _check_responsibilities(init, n_samples, n_components):
     array = np.asarray(init)
     if array.shape == (n_samples,):
         if array.dtype.kind == "f":
-            _floats(array, "init_params")
+            check_floats(array, "init_params")
         values, labels = np.unique(array, return_inverse=True)
         if len(values) != n_components:
             raise ValueError(
@@ -240,7 +240,7 @@ def _check_responsibilities(init, n_samples, n_components):
             f"shape ({n_samples},) or responsibilities of shape {shape}; got an "
             f"array of shape {array.shape}."
         )
-    responsibilities = _floats(array, "init_params")
+    responsibilities = check_floats(array, "init_params")
     total = responsibilities.sum(axis=1)
     if np.any(responsibilities < 0) or np.any(np.abs(total - 1) > _WEIGHTS_TOLERANCE):
         raise ValueError(
@@ -253,24 +253,24 @@ def _check_responsibilities(init, n_samples, n_components):
 
 
 def _shaped(array, shape, name):
-    array = _floats(array, name)
+    array = check_floats(array, name)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}; got shape {array.shape}.")
     return array
 
 
-def _floats(array, name):
+def check_floats(array, name):
     """Return a new finite float64 array."""
-    if np.iscomplexobj(array):
-        raise ValueError(f"{name} must be real; got complex numbers.")
     try:
-        array = np.asarray(array, dtype=np.float64)
+        array = np.asarray(array)
+        real = array if np.iscomplexobj(array) else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers: {error}.") from error
+    if np.iscomplexobj(real):
+        raise ValueError(f"{name} must be real; got complex numbers.")
     return check_array(
-        array,
+        real,
         dtype=np.float64,
-        copy=True,
         ensure_2d=False,
         allow_nd=True,
         ensure_min_samples=0,

@@ -32,10 +32,11 @@ def _whitener(matrix, component):
         raise NotPositiveDefinite(component)
     scale = np.exp2(np.round(0.5 * np.log2(variances)))
     factor, info = lapack.dpotrf(matrix / scale / scale[:, np.newaxis], lower=1)
-    if info == 0:
-        inverse, info = lapack.dtrtri(factor, lower=1)
-    if info != 0:
+    # A pivot of the size of rounding errors might as well have been negative.
+    smallest = len(matrix) * np.finfo(float).eps
+    if info != 0 or np.diagonal(factor).min() ** 2 <= smallest:
         raise NotPositiveDefinite(component)
+    inverse, _ = lapack.dtrtri(factor, lower=1)
     return np.tril(inverse) / scale
 
 

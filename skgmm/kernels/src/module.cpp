@@ -153,9 +153,12 @@ static void logarithms(const std::string& isa, Input x, Output out) {
 
 NB_MODULE(_compiled, m) {
   m.def("supported", &supported);
-  m.def("statistics", &statistics);
-  m.def("densities", &densities, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none());
-  m.def("exponentials", &exponentials);
-  m.def("logarithms", &logarithms);
+  // What is written to must be the caller's own memory: no conversion makes a copy.
+  const auto in = nb::arg();
+  const auto out = nb::arg().noconvert();
+  const auto maybe = nb::arg().noconvert().none();
+  m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, out);
+  m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
+  m.def("exponentials", &exponentials, in, in, out);
+  m.def("logarithms", &logarithms, in, in, out);
 }
