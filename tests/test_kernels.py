@@ -94,7 +94,7 @@ def assert_same_statistics(rows, weight, centre, scale, mixture):
     names = "count", "first", "second", "log_likelihood"
     actual = dict(zip(names, compiled.statistics(*arguments), strict=True))
     expected = dict(zip(names, reference.statistics(*arguments), strict=True))
-    if mixture.covariances.kind in ("full", "tied"):  # of which the lower triangles count
+    if mixture.covariances.kind in ("full", "tied"):  # lower triangles
         actual["second"] = np.tril(actual["second"])
         expected["second"] = np.tril(expected["second"])
     total = np.sum(weight)
