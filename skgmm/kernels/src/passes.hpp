@@ -142,7 +142,7 @@ SKGMM_INLINE V log_positive(V x) {
 // Aligned memory for a pass; freed with it.
 class Scratch {
  public:
-  explicit Scratch(std::size_t doubles) : size_(doubles) {
+  explicit Scratch(std::size_t doubles) {
     const std::size_t bytes = (doubles * 8 + 127) / 64 * 64;
     data_ = static_cast<double*>(std::aligned_alloc(64, bytes));
   }
@@ -158,7 +158,7 @@ class Scratch {
 
  private:
   double* data_;
-  std::size_t size_, used_ = 0;
+  std::size_t used_ = 0;
 };
 
 constexpr std::size_t padded(std::size_t doubles) { return (doubles + 7) / 8 * 8; }
