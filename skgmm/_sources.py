@@ -73,8 +73,10 @@ class ArraySource:
         """Return a source of at most ``size`` rows, drawn without replacement."""
         if len(self.rows) <= size:
             return self
-        # Unlike rng.choice this needs no memory that grows with the rows.
-        chosen = sample_without_replacement(len(self.rows), size, random_state=rng)
+        # Unlike a permutation this needs no memory that grows with the rows.
+        chosen = sample_without_replacement(
+            len(self.rows), size, method="tracking_selection", random_state=rng
+        )
         chosen.sort()
         return ArraySource(self.rows[chosen], self.sample_weight[chosen], self.frame)
 

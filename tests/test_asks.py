@@ -635,7 +635,7 @@ def test_f18_methods_keep_little_beside_the_rows(large, covariance_type):
 def test_f18_fit_keeps_nothing_for_each_row(covariance_type, monkeypatch):
     # One thread: how many blocks are in memory at a time is then no matter of luck.
     monkeypatch.setattr("skgmm._threads.n_threads", lambda: 1)
-    rows = np.random.default_rng(0).normal(size=(400_000, 10))
+    rows = np.random.default_rng(0).normal(size=(1_200_000, 10))
     mixture = GaussianMixture(
         20,
         covariance_type=covariance_type,
@@ -650,7 +650,7 @@ def test_f18_fit_keeps_nothing_for_each_row(covariance_type, monkeypatch):
             mixture.fit(rows[:n])
 
     fit(20_000)  # what is imported and cached at first use is not counted
-    # So many rows that blocks have their full size for both.
-    few, many = (peak_mb(lambda n=n: fit(n)) for n in (200_000, 400_000))
-    assert many - few < 0.5 * 200_000 / 1e6  # half a byte a row
+    # So many rows that a chunk has several blocks of full size for both.
+    few, many = (peak_mb(lambda n=n: fit(n)) for n in (600_000, 1_200_000))
+    assert many - few < 0.5 * 600_000 / 1e6  # half a byte a row
     assert many < 16, "scikit-learn takes 100 MB"

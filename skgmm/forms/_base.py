@@ -212,15 +212,21 @@ def frozen(array):
 _PRODUCTS_UP_TO = 1e5
 
 
-def products_are_exact(z, means, precisions):
-    """Tell whether sums of squares about means may be taken as products.
+def keeps_digits(squares, lengths):
+    """Tell whether a difference of products has the digits of a sum of squares.
 
     ``sum p (z - m)^2 = sum p z^2 - 2 sum p m z + sum p m^2`` is one product of
-    matrices for all components, but loses the digits of the largest term.  The
-    bound is on that term: ``precisions`` is (K, D), or (K, 1).
+    matrices for all components, but loses the digits of the largest term: of
+    ``squares``, the first one (K, ...), or of ``lengths``, the last one (K,).
     """
-    largest = np.maximum(z.max(axis=1), -z.min(axis=1)) ** 2
-    return np.max(np.sum(precisions * (largest + means**2), axis=1)) < _PRODUCTS_UP_TO
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.max(squares) + np.max(lengths)
+    return largest < _PRODUCTS_UP_TO  # False for NaN
+
+
+def averages(sums, count):
+    """Return sums over counts; that of nothing is zero."""
+    return sums / np.maximum(count, np.finfo(float).tiny)
 
 
 def residuals(z, mean):
@@ -239,10 +245,11 @@ def squared_distances(z, means, precisions=None):
     ``precisions`` (K,) tell how many digits are needed: one by default.
     """
     needed = np.ones(1) if precisions is None else precisions
-    if products_are_exact(z, means, needed[:, np.newaxis]):
+    norms, lengths = squared_norms(z), squared_norms(means.T)
+    if keeps_digits(np.max(needed) * np.max(norms), needed * lengths):
         out = means @ z
         out *= -2.0
-        out += squared_norms(z)
-        out += squared_norms(means.T)[:, np.newaxis]
+        out += norms
+        out += lengths[:, np.newaxis]
         return np.maximum(out, 0.0, out=out)
     return np.stack([squared_norms(residuals(z, mean)) for mean in means])

@@ -1,13 +1,12 @@
 """Cholesky factors of, and products with, symmetric and triangular matrices."""
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from ._base import Covariances, NotPositiveDefinite
 
-# Below this size a general product beats the triangular and the symmetric one,
-# which do half its work (measured on OpenBLAS).
-_SMALL = 10
+# Rows of a panel: fewer save more products with zeros, but run more slowly.
+_PANEL = 64
 
 
 def whiteners(matrices):
@@ -51,21 +50,16 @@ def grams(factors):
 
 
 def lower_product(lower, z):
-    """Return ``lower @ z``, perhaps in the memory of ``z``."""
-    if len(lower) < _SMALL:
-        return lower @ z
-    return blas.dtrmm(1.0, lower.T, z.T, side=1, overwrite_b=1).T
+    """Return ``lower @ z`` for a lower triangular matrix.
 
-
-def add_gram(out, y):
-    """Add ``y @ y.T`` to ``out``, of which the lower triangle counts.
-
-    `symmetrised` makes the upper one right again.
+    In panels of rows, each without its zeros: LAPACK's own product of triangular
+    matrices is as fast, but its wrapper does not release the GIL.
     """
-    if len(y) < _SMALL:
-        out += y @ y.T
-    else:
-        blas.dsyrk(1.0, y.T, beta=1.0, c=out.T, trans=1, overwrite_c=1)
+    out = np.empty_like(z)
+    for start in range(0, len(lower), _PANEL):
+        stop = min(start + _PANEL, len(lower))
+        np.matmul(lower[start:stop, :stop], z[:stop], out=out[start:stop])
+    return out
 
 
 def symmetrised(matrices):

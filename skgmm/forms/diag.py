@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from ._base import (
-    products_are_exact,
-    residuals,
-    squared_norms,
-)
+from ._base import averages, keeps_digits, residuals, squared_norms
 from ._variances import VarianceCovariances
 
 
@@ -28,13 +24,16 @@ class Diag(VarianceCovariances):
 
     def mahalanobis(self, z, means):
         centre = means.mean(axis=0)
-        z, means, precisions = residuals(z, centre), means - centre, self.precisions
-        if products_are_exact(z, means, precisions):
-            out = precisions @ (z * z)
-            out -= (2.0 * precisions * means) @ z
-            out += np.sum(precisions * means**2, axis=1)[:, np.newaxis]
+        offsets, precisions = means - centre, self.precisions
+        lengths = np.sum(precisions * offsets**2, axis=1)
+        residual = residuals(z, centre)
+        cross = (2.0 * precisions * offsets) @ residual
+        residual *= residual
+        out = precisions @ residual
+        if keeps_digits(out, lengths):
+            out -= cross
+            out += lengths[:, np.newaxis]
             return np.maximum(out, 0.0, out=out)
-        out = np.empty((len(means), z.shape[1]))
         for k, (mean, whitener) in enumerate(zip(means, self.whiteners, strict=True)):
             white = residuals(z, mean)
             white *= whitener[:, np.newaxis]
@@ -56,11 +55,9 @@ class Diag(VarianceCovariances):
         return type(self)(self.values * scale**2, *sizes, self.whiteners / scale)
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
-        if not hard and products_are_exact(z, means, self.precisions):
-            sums, count = responsibilities @ z.T, responsibilities.sum(axis=1)
-            first += sums - count[:, np.newaxis] * means
-            second += responsibilities @ (z * z).T
-            second -= means * (2.0 * sums - count[:, np.newaxis] * means)
+        if not hard and _accumulate_products(
+            z, responsibilities, means, self.precisions, first, second
+        ):
             return
         for k, part in enumerate(responsibilities):
             residual = residuals(z, means[k])
@@ -84,3 +81,15 @@ class Diag(VarianceCovariances):
     def pooled(scatter, count, small):
         share = (count / count.sum())[:, np.newaxis] * scatter.sum(axis=0)
         return np.where(small[:, np.newaxis], share, scatter)
+
+
+def _accumulate_products(z, responsibilities, means, precisions, first, second):
+    """Add the moments as products for all components, if these keep the digits."""
+    count = responsibilities.sum(axis=1)[:, np.newaxis]
+    squares = responsibilities @ (z * z).T
+    if not keeps_digits(precisions * averages(squares, count), precisions * means**2):
+        return False
+    sums = responsibilities @ z.T
+    first += sums - count * means
+    second += squares - means * (2.0 * sums - count * means)
+    return True

@@ -53,7 +53,7 @@ class Full(MatrixCovariances):
         for k, root in enumerate(np.sqrt(responsibilities)):
             scaled = residuals(z, means[k]) * root
             first[k] += scaled @ root
-            _matrices.add_gram(second[k], scaled)
+            second[k] += scaled @ scaled.T
 
     @staticmethod
     def shift_scatter(second, count, shift):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ._base import (
-    products_are_exact,
+    averages,
+    keeps_digits,
     residuals,
     squared_distances,
     squared_norms,
@@ -54,15 +55,9 @@ class Spherical(VarianceCovariances):
         return type(self)(self.values * factor**2, *sizes, self.whiteners / factor)
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
-        precisions = self.precisions
-        if not hard and products_are_exact(z, means, precisions[:, np.newaxis]):
-            sums, count = responsibilities @ z.T, responsibilities.sum(axis=1)
-            first += sums - count[:, np.newaxis] * means
-            squares = responsibilities @ squared_norms(z)
-            squares -= np.sum(
-                means * (2.0 * sums - count[:, np.newaxis] * means), axis=1
-            )
-            second += squares / self.n_features
+        if not hard and _accumulate_products(
+            z, responsibilities, means, self.precisions, first, second
+        ):
             return
         for k, part in enumerate(responsibilities):
             residual = residuals(z, means[k])
@@ -84,3 +79,16 @@ class Spherical(VarianceCovariances):
     @staticmethod
     def pooled(scatter, count, small):
         return np.where(small, count * (scatter.sum() / count.sum()), scatter)
+
+
+def _accumulate_products(z, responsibilities, means, precisions, first, second):
+    """Add the moments as products for all components, if these keep the digits."""
+    count, lengths = responsibilities.sum(axis=1), squared_norms(means.T)
+    squares = responsibilities @ squared_norms(z)
+    if not keeps_digits(precisions * averages(squares, count), precisions * lengths):
+        return False
+    sums = responsibilities @ z.T
+    first += sums - count[:, np.newaxis] * means
+    squares -= 2.0 * np.sum(means * sums, axis=1) - count * lengths
+    second += squares / len(z)
+    return True

@@ -87,7 +87,7 @@ def _accumulate_each(z, responsibilities, means, first, second):
         root = np.sqrt(part[rows])
         scaled = residuals(z[:, rows], means[k]) * root
         first[k] += scaled @ root
-        _matrices.add_gram(second, scaled)
+        second += scaled @ scaled.T
 
 
 def _accumulate_total(z, responsibilities, means, first, second):
@@ -101,4 +101,4 @@ def _accumulate_total(z, responsibilities, means, first, second):
     cross = offsets.T @ (sums + 0.5 * count[:, np.newaxis] * offsets)
     second -= cross + cross.T
     centred *= np.sqrt(responsibilities.sum(axis=0))
-    _matrices.add_gram(second, centred)
+    second += centred @ centred.T
