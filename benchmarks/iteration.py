@@ -4,8 +4,8 @@
 
 For each shape and covariance type every competitor makes the same iterations from
 the same start; the parameters reached are compared before anything is timed.  Then
-the competitors take turns, one iteration each, and a ratio is the median over the
-turns of (competitor's time / skgmm's time): machines are shared and noisy.
+the competitors take turns, a burst of iterations each, and a ratio is the median over
+the turns of (competitor's time / skgmm's time): machines are shared and noisy.
 """
 
 import argparse
@@ -20,6 +20,9 @@ import threadpoolctl
 from provenance import provenance
 
 from skgmm import kernels
+
+# Seconds of iterations that are timed together.
+BURST = 0.2
 
 
 def main():
@@ -86,20 +89,23 @@ def measure(problem, adapters, turns):
 
 
 def timed_step(run):
-    """Return the seconds of an iteration.
+    """Return the seconds of an iteration in a burst of them, as in a fit.
 
     The threads of the competitor before spin for a while after their work: they are
-    left to fall asleep first, and a short iteration is made once before it is timed.
+    left to fall asleep first, and a short iteration is made once before any is timed.
     """
     time.sleep(0.2)
+    first = _step(run)
+    if first > BURST:
+        return first
+    steps = max(1, round(BURST / first))
+    return sum(_step(run) for _ in range(steps)) / steps
+
+
+def _step(run):
     begun = time.perf_counter()
     own = run.step()  # a competitor in another process times itself
-    seconds = own or time.perf_counter() - begun
-    if seconds < 0.5:
-        begun = time.perf_counter()
-        own = run.step()
-        seconds = own or time.perf_counter() - begun
-    return seconds
+    return own or time.perf_counter() - begun
 
 
 def difference(one, other):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._mixture import Mixture
+from ._threads import single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
@@ -108,6 +109,13 @@ def em(problem, start, *, tol, max_iter, monitor):
     Fit
         Its objective is that of the mixture returned.
     """
+    # Threads of BLAS, still awake after a product in the M-step, would take the cores
+    # from those of the pass.
+    with single_threaded_blas():
+        return _climb(problem, start, tol, max_iter, monitor)
+
+
+def _climb(problem, start, tol, max_iter, monitor):
     if start.n_components == 1 and max_iter > 0:
         mixture, objective = problem.single_gaussian()
         return Fit(mixture, objective, (objective,), converged=True)

@@ -9,7 +9,9 @@ from sklearn.utils.random import sample_without_replacement
 
 from . import _threads, kernels
 from ._frame import Frame
+from ._mixture import Mixture
 from ._statistics import Statistics
+from .forms import Full
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +39,22 @@ class ArraySource:
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
-        origin, form = mixture.means, type(mixture.covariances)
-        return self._sum(
-            lambda chunk: kernels.statistics(*self._part(chunk), mixture), origin, form
-        )
+        origin, covariances = mixture.means, mixture.covariances
+        within = not covariances.follow_from_total(origin)
+
+        def part(chunk):
+            return kernels.statistics(*self._part(chunk), mixture, within=within)
+
+        statistics = self._sum(part, origin, type(covariances))
+        return statistics if within else statistics.with_total(*self._total)
+
+    @cached_property
+    def _total(self):
+        """Mean (D,) and scatter (D, D) of all rows."""
+        n_features = self.rows.shape[1]
+        unit = Full.unit(1, n_features)
+        single = self.statistics(Mixture(np.ones(1), np.zeros((1, n_features)), unit))
+        return single.means()[0], single.scatter()[0]
 
     def moments(self, responsibilities, form):
         """Return the statistics for given responsibilities.

@@ -55,6 +55,15 @@ class Statistics:
         """Return the second moments about the means."""
         return self.form.shift_scatter(self.second, self.count, self._shift())
 
+    def with_total(self, mean, scatter):
+        """Return the statistics with the second moments that a total scatter gives.
+
+        ``mean`` (D,) and ``scatter`` (D, D) are those of all rows.
+        """
+        offsets = self.origin - mean
+        second = self.form.second_from_total(scatter, offsets, self.count, self.first)
+        return replace(self, second=second)
+
     def with_small_pooled(self, unit):
         """Return the statistics, about the means, with small components pooled.
 

@@ -589,11 +589,11 @@ def test_an_interrupt_leaves_the_old_state(monkeypatch, error, after, first):
     mixture.set_params(n_components=3)
     kernel, calls = skgmm._sources.kernels.statistics, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) > after:
             raise error
-        return kernel(*arguments)
+        return kernel(*arguments, **options)
 
     monkeypatch.setattr(skgmm._sources.kernels, "statistics", interrupted)
     before = vars(mixture).copy()

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from strategies import TYPES, Truth, case, cases, dense, fitted, in_shape, matrices_of
 
-from skgmm import GaussianMixture
+from skgmm import GaussianMixture, kernels
 from skgmm._em import Problem
 from skgmm._frame import Frame
 from skgmm._regularisation import PSEUDO_OBSERVATIONS, PseudoObservations
 from skgmm._sources import ArraySource
 from skgmm._starts import PARTITIONS, from_partition
+from skgmm._statistics import Statistics
 from skgmm.families import FAMILIES
 
 types = pytest.mark.parametrize("covariance_type", TYPES)
@@ -108,6 +109,19 @@ def test_statistics_of_no_rows_are_zero(covariance_type):
     nothing = statistics_of(problem, mixture, slice(0))
     everything = problem.source.statistics(mixture)
     assert_same_statistics(nothing + everything, everything)
+
+
+@given(case=cases(), seed=seeds)
+def test_tied_moments_follow_from_the_total(case, seed):
+    weight = np.random.default_rng(seed).uniform(0.1, 3, len(case.X))
+    problem = problem_of(case.X, weight, "tied")
+    mixture = start_of(problem, case.n_components)
+    source, form = problem.source, type(mixture.covariances)
+    frame = source.frame.centre, source.frame.scale
+    sums = kernels.statistics(source.rows, weight, *frame, mixture, within=True)
+    direct = Statistics(*sums, mixture.means, form)
+    assert mixture.covariances.follow_from_total(mixture.means)
+    assert_same_statistics(source.statistics(mixture), direct)
 
 
 @types

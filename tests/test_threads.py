@@ -261,11 +261,11 @@ def test_an_error_in_a_chunk_passes_through(monkeypatch, use_threads, error, n, 
     expected = results(fitted())
     kernel, calls = skgmm._sources.kernels.statistics, []
 
-    def broken(*arguments):
+    def broken(*arguments, **options):
         calls.append(1)
         if len(calls) == at + 1:
             raise error("in a chunk")
-        return kernel(*arguments)
+        return kernel(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(skgmm._sources.kernels, "statistics", broken)

@@ -8,6 +8,7 @@ from skgmm._frame import Frame
 from skgmm._mixture import Mixture
 from skgmm._regularisation import Ridge
 from skgmm._sources import ArraySource
+from skgmm._threads import single_threaded_blas
 from skgmm.families import FAMILIES
 
 name = "skgmm"
@@ -34,8 +35,9 @@ class start:
         self._frame, self._mixture = frame, frame.inward(mixture)
 
     def step(self):
-        statistics, _ = self._problem.expectation(self._mixture)
-        self._mixture = self._problem.maximisation(statistics)
+        with single_threaded_blas():  # as in a fit
+            statistics, _ = self._problem.expectation(self._mixture)
+            self._mixture = self._problem.maximisation(statistics)
 
     def parameters(self):
         mixture = self._frame.outward(self._mixture)

@@ -158,9 +158,21 @@ class Covariances(ABC):
     def squared_factors(factors):
         """Return the precisions ``U U'`` of upper factors ``U``."""
 
-    def is_far_apart(self, means):
-        """Tell whether second moments about a common centre would lose digits."""
+    def follow_from_total(self, means):
+        """Tell whether second moments follow from the total scatter of the rows.
+
+        The passes need not sum them then: see `second_from_total`.
+        """
         return False
+
+    @staticmethod
+    def second_from_total(total, offsets, count, first):
+        """Return the second moments about origins ``offsets`` (K, D) from the mean.
+
+        ``total`` (D, D) is the scatter of the rows about their mean; ``count`` and
+        ``first`` are the other moments.
+        """
+        raise NotImplementedError
 
     # ---- second moments ---------------------------------------------------
     @abstractmethod

@@ -7,8 +7,8 @@ from . import _matrices
 from ._base import residuals, squared_distances, squared_norms
 from ._matrices import MatrixCovariances
 
-# Largest squared distance (in standard deviations) of a mean from the common
-# centre at which "total minus between" scatter still has ten right digits.
+# Largest squared distance (in standard deviations) of a mean from the centre of the
+# rows at which "total minus between" scatter still has ten right digits.
 _FAR = 1e6
 
 
@@ -54,15 +54,23 @@ class Tied(MatrixCovariances):
         values = _matrices.inverses(precisions[np.newaxis])[0]
         return cls(values, n_components, n_features)
 
-    def is_far_apart(self, means):
-        offsets = means - means.mean(axis=0)
-        return squared_norms(self.whiteners @ offsets.T).max() > _FAR
+    def follow_from_total(self, means):
+        return squared_norms(self.whiteners @ means.T).max() <= _FAR
+
+    @staticmethod
+    def second_from_total(total, offsets, count, first):
+        between = offsets.T @ (first + 0.5 * count[:, np.newaxis] * offsets)
+        return total - between - between.T
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
-        if hard or self.is_far_apart(means):
-            _accumulate_each(z, responsibilities, means, first, second)
-        else:
-            _accumulate_total(z, responsibilities, means, first, second)
+        # Components that lie far apart share no rows: each takes those with a part
+        # in it, so that this costs one product too.
+        for k, part in enumerate(responsibilities):
+            rows = np.flatnonzero(part)
+            root = np.sqrt(part[rows])
+            scaled = residuals(z[:, rows], means[k]) * root
+            first[k] += scaled @ root
+            second += scaled @ scaled.T
 
     @staticmethod
     def shift_scatter(second, count, shift):
@@ -75,30 +83,3 @@ class Tied(MatrixCovariances):
     @staticmethod
     def pooled(scatter, count, small):
         return scatter
-
-
-def _accumulate_each(z, responsibilities, means, first, second):
-    """Add the moments component by component, on the rows with a part in it.
-
-    Components that lie far apart share no rows, so this costs one product too.
-    """
-    for k, part in enumerate(responsibilities):
-        rows = np.flatnonzero(part)
-        root = np.sqrt(part[rows])
-        scaled = residuals(z[:, rows], means[k]) * root
-        first[k] += scaled @ root
-        second += scaled @ scaled.T
-
-
-def _accumulate_total(z, responsibilities, means, first, second):
-    """Add the within scatter as total minus between: one product for all."""
-    centre = means.mean(axis=0)
-    offsets = means - centre
-    count = responsibilities.sum(axis=1)
-    centred = residuals(z, centre)
-    sums = responsibilities @ centred.T - count[:, np.newaxis] * offsets
-    first += sums
-    cross = offsets.T @ (sums + 0.5 * count[:, np.newaxis] * offsets)
-    second -= cross + cross.T
-    centred *= np.sqrt(responsibilities.sum(axis=0))
-    second += centred @ centred.T

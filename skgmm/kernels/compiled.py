@@ -14,29 +14,29 @@ instruction_set = SUPPORTED[0]
 moments = reference.moments
 
 
-def statistics(rows, sample_weight, centre, scale, mixture):
+def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     """See `reference.statistics`."""
-    if not _can_read(rows) or mixture.covariances.is_far_apart(mixture.means):
-        return reference.statistics(rows, sample_weight, centre, scale, mixture)
-    arguments = _arguments(mixture)
-    means, common_centre = mixture.means, arguments[-1]
+    kind = mixture.covariances.kind
+    if not _can_read(rows) or within == (kind == "tied"):
+        return reference.statistics(
+            rows, sample_weight, centre, scale, mixture, within=within
+        )
+    means = mixture.means
     count, first = np.zeros(len(means)), np.zeros(means.shape)
-    second = np.zeros(mixture.covariances.shape(*means.shape))
+    second = np.zeros(mixture.covariances.shape(*means.shape)) if within else None
     log_likelihood = _compiled.statistics(
         instruction_set,
-        FORMS[mixture.covariances.kind],
+        FORMS[kind],
         rows,
         sample_weight,
         centre,
         1.0 / scale,
-        *arguments,
+        *_arguments(mixture),
         count,
         first,
         second,
     )
-    if mixture.covariances.kind == "tied":
-        first, second = _within(count, first, second, means - common_centre)
-    return count, first, second, log_likelihood
+    return count, first, second if within else 0.0, log_likelihood
 
 
 def log_density(rows, mixture):
@@ -78,13 +78,6 @@ def _arguments(mixture):
         coefficients = np.log(mixture.weights)
     coefficients -= 0.5 * (means.shape[1] * LOG_2PI + covariances.log_determinants)
     return means, covariances.whiteners, coefficients, means.mean(axis=0)
-
-
-def _within(count, first, second, offsets):
-    """Turn moments about the common centre into those about the means."""
-    first -= count[:, np.newaxis] * offsets
-    cross = offsets.T @ (first + 0.5 * count[:, np.newaxis] * offsets)
-    return first, second - cross - cross.T
 
 
 def _can_read(rows):

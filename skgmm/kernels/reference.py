@@ -22,7 +22,7 @@ NEGLIGIBLE = -60 * float(np.log(2.0))
 _BLOCK = 262_144
 
 
-def statistics(rows, sample_weight, centre, scale, mixture):
+def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     """Return the sums of an E-step, in one reading.
 
     Parameters
@@ -32,16 +32,18 @@ def statistics(rows, sample_weight, centre, scale, mixture):
     centre, scale : ndarray of shape (D,)
         The coordinates ``(rows - centre) / scale`` in which the mixture is given.
     mixture : Mixture
+    within : bool, default=True
+        Whether second moments are wanted.
 
     Returns
     -------
     count : ndarray of shape (K,)
     first : ndarray of shape (K, D)
     second : ndarray in the shape of the form
-        Moments about the means of the mixture.
+        Moments about the means of the mixture; zero if not wanted.
     log_likelihood : float
     """
-    sums = _Sums(mixture.covariances, mixture.means)
+    sums = _Sums(mixture.covariances, mixture.means, within=within)
     for block in _blocks(len(rows), mixture.means):
         z = columns(rows[block], centre, scale)
         joint = log_joint(z, mixture)
@@ -137,24 +139,23 @@ def normalise(joint):
 class _Sums:
     """The sums of blocks, added up in place."""
 
-    def __init__(self, covariances, means, *, hard=False):
-        self._covariances, self._means, self._hard = covariances, means, hard
+    def __init__(self, covariances, means, *, within=True, hard=False):
+        self._covariances, self._means = covariances, means
+        self._within, self._hard = within, hard
         self._count = np.zeros(len(means))
         self._first = np.zeros(means.shape)
-        self._second = np.zeros(covariances.shape(*means.shape))
+        self._second = np.zeros(covariances.shape(*means.shape)) if within else 0.0
         self._log_likelihood = 0.0
 
     def add(self, z, responsibilities, log_likelihood):
-        self._count += responsibilities.sum(axis=1)
-        self._covariances.accumulate(
-            z,
-            responsibilities,
-            self._means,
-            self._first,
-            self._second,
-            hard=self._hard,
-        )
+        count = responsibilities.sum(axis=1)
+        self._count += count
         self._log_likelihood += log_likelihood
+        sums = self._means, self._first, self._second
+        if self._within:
+            self._covariances.accumulate(z, responsibilities, *sums, hard=self._hard)
+        else:
+            self._first += responsibilities @ z.T - count[:, np.newaxis] * self._means
 
     def result(self):
         return self._count, self._first, self._second, self._log_likelihood

@@ -24,7 +24,7 @@ struct Model {
   const double *means, *whiteners, *log_coefficients, *common_centre;
 };
 
-// Where sums are added to; second moments: the lower triangles.
+// Where sums are added to; second moments: the lower triangles, and none of tied ones.
 struct Sums {
   double *count, *first, *second, *log_likelihood;
 };

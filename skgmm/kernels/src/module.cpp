@@ -91,20 +91,22 @@ static Model model_of(int form, const Input& means, const Input& whiteners,
 static double statistics(const std::string& isa, int form, AnyRows data, Weights weight,
                          Input centre, Input inverse_scale, Input means, Input whiteners,
                          Input log_coefficients, Input common_centre, Output count,
-                         Output first, Output second) {
+                         Output first, std::optional<Output> second) {
   Rows rows = rows_of(data);
   const Model model = model_of(form, means, whiteners, log_coefficients, common_centre);
   const std::size_t k = model.n_components, d = model.n_features;
   check(rows.n_features == model.n_features && weight.size() == data.shape(0));
   check(centre.size() == d && inverse_scale.size() == d);
   check(count.size() == k && first.size() == k * d);
-  check(second.size() == form_size(form, k, d));
+  check(second.has_value() == (form != TIED));
+  check(!second || second->size() == form_size(form, k, d));
   rows.weight = weight.data();
   rows.weight_stride = weight.stride(0);
   rows.centre = centre.data();
   rows.inverse_scale = inverse_scale.data();
   double log_likelihood = 0;
-  const Sums sums = {count.data(), first.data(), second.data(), &log_likelihood};
+  const Sums sums = {count.data(), first.data(), second ? second->data() : nullptr,
+                     &log_likelihood};
   const auto pass = passes_of(isa).statistics[form];
   bool ok;
   {
@@ -157,7 +159,7 @@ NB_MODULE(_compiled, m) {
   const auto in = nb::arg();
   const auto out = nb::arg().noconvert();
   const auto maybe = nb::arg().noconvert().none();
-  m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, out);
+  m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, maybe);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("exponentials", &exponentials, in, in, out);
   m.def("logarithms", &logarithms, in, in, out);

@@ -208,6 +208,22 @@ SKGMM_INLINE void subtract_mean(const double* z, const double* mean, int d, doub
   }
 }
 
+SKGMM_INLINE int smaller(int a, int b) { return a < b ? a : b; }
+
+// Calls `use` with a size of at most N that is known when compiled.
+template <int N>
+struct Size {
+  static constexpr int value = N;
+};
+
+template <int N, typename Use>
+SKGMM_INLINE void with_size(int size, Use use) {
+  if constexpr (N > 1) {
+    if (size < N) return with_size<N - 1>(size, use);
+  }
+  use(Size<N>());
+}
+
 // ---- triangular products ------------------------------------------------------
 
 constexpr int TILE = W == 8 ? 6 : W == 4 ? 2 : 2;  // rows of a whitener at a time
@@ -251,16 +267,6 @@ SKGMM_INLINE void lower_rows(const double* w, int j0, const V* z, Use use) {
   for (int j = 0; j < ROWS; ++j) use(j0 + j, y[j]);
 }
 
-template <int ROWS, typename Use>
-SKGMM_INLINE void last_rows(int left, const double* w, int j0, const V* z, Use use) {
-  if constexpr (ROWS > 0) {
-    if (left == ROWS)
-      lower_rows<ROWS>(w, j0, z, use);
-    else
-      last_rows<ROWS - 1>(left, w, j0, z, use);
-  }
-}
-
 template <typename Use>
 SKGMM_INLINE void lower_product(const double* packed, int d, const V* z, Use use) {
   int j0 = 0;
@@ -268,7 +274,9 @@ SKGMM_INLINE void lower_product(const double* packed, int d, const V* z, Use use
     lower_rows<TILE>(packed, j0, z, use);
     packed += (j0 + TILE) * TILE;
   }
-  last_rows<TILE - 1>(d - j0, packed, j0, z, use);
+  if (j0 == d) return;
+  with_size<TILE - 1>(
+      d - j0, [&](auto rows) { lower_rows<decltype(rows)::value>(packed, j0, z, use); });
 }
 
 // ---- sums over the rows of a block ----------------------------------------------
@@ -297,70 +305,45 @@ void sum_tile(const double* x, int dx, const double* y, int dy, double* out, int
   add_tile<A, C>(s, out, ld);
 }
 
-typedef void (*SumTile)(const double*, int, const double*, int, double*, int, int);
-
-template <int A>
-SumTile sum_tile_of(int c) {
-  switch (c) {
-    case 1: return sum_tile<A, 1>;
-    case 2: return sum_tile<A, 2>;
-    case 3: return sum_tile<A, 3>;
-    default: return sum_tile<A, 4>;
-  }
-}
-
-SumTile sum_tile_of(int a, int c) {
-  switch (a) {
-    case 1: return sum_tile_of<1>(c);
-    case 2: return sum_tile_of<2>(c);
-    case 3: return sum_tile_of<3>(c);
-    default: return sum_tile_of<4>(c);
-  }
-}
-
-// The same for x (A, BLOCK), a feature at a time, such as responsibilities.
-template <int A, int C>
-void sum_rows(const double* x, const double* y, int dy, double* out) {
-  V s[A][C];
+// Add to out[a, c] the sums over the rows of a block of x[a] * y[c], and to squares
+// those of x[a] * y[c]^2; x (A, BLOCK) a row at a time, such as responsibilities.
+template <int A, int C, bool SQUARES>
+void sum_rows(const double* x, const double* y, int dy, double* out, double* squares) {
+  V s[A][C], t[A][C];
 #pragma GCC unroll 8
   for (int a = 0; a < A; ++a)
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) s[a][c] = V{};
+    for (int c = 0; c < C; ++c) s[a][c] = t[a][c] = V{};
   for (int p = 0; p < NP; ++p) {
     const V* yp = (const V*)(y + p * dy * PANEL);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v)
 #pragma GCC unroll 8
-      for (int a = 0; a < A; ++a)
+      for (int c = 0; c < C; ++c) {
+        const V value = yp[c * NV + v];
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c)
-          s[a][c] += *(const V*)(x + a * BLOCK + p * PANEL + v * W) * yp[c * NV + v];
+        for (int a = 0; a < A; ++a) {
+          const V part = *(const V*)(x + a * BLOCK + p * PANEL + v * W);
+          s[a][c] += part * value;
+          if (SQUARES) t[a][c] += part * (value * value);
+        }
+      }
   }
-  add_tile<A, C>(s, out, dy);
-}
-
-typedef void (*SumRows)(const double*, const double*, int, double*);
-
-template <int A>
-SumRows sum_rows_of(int c) {
-  switch (c) {
-    case 1: return sum_rows<A, 1>;
-    case 2: return sum_rows<A, 2>;
-    case 3: return sum_rows<A, 3>;
-    default: return sum_rows<A, 4>;
-  }
-}
-
-SumRows sum_rows_of(int a, int c) {
-  switch (a) {
-    case 1: return sum_rows_of<1>(c);
-    case 2: return sum_rows_of<2>(c);
-    case 3: return sum_rows_of<3>(c);
-    default: return sum_rows_of<4>(c);
+  if constexpr (SQUARES && C == 2) {
+    for (int a = 0; a < A; ++a) {
+      const V four[4] = {s[a][0], s[a][1], t[a][0], t[a][1]};
+      double sums[4] = {};
+      add_sums(four, sums);
+      for (int c = 0; c < 2; ++c) {
+        out[a * dy + c] += sums[c];
+        squares[a * dy + c] += sums[2 + c];
+      }
+    }
+  } else {
+    add_tile<A, C>(s, out, dy);
+    if (SQUARES) add_tile<A, C>(t, squares, dy);
   }
 }
-
-SKGMM_INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
 // out (dx, ld) += x y' over the rows of a block; with `lower` only tiles that reach
 // the lower triangle.
@@ -371,8 +354,12 @@ void add_products(const double* x, int dx, const double* y, int dy, double* out,
     const int end = lower ? smaller(dy, a + na) : dy;
     for (int c = 0; c < end; c += SUM_COLUMNS) {
       const int nc = smaller(SUM_COLUMNS, end - c);
-      sum_tile_of(na, nc)(x + a * PANEL, dx, y + c * PANEL, dy, out + a * ld + c, ld,
-                          n_panels);
+      with_size<SUM_ROWS>(na, [&](auto rows) {
+        with_size<SUM_COLUMNS>(nc, [&](auto columns) {
+          sum_tile<decltype(rows)::value, decltype(columns)::value>(
+              x + a * PANEL, dx, y + c * PANEL, dy, out + a * ld + c, ld, n_panels);
+        });
+      });
     }
   }
 }
@@ -541,10 +528,12 @@ struct Full {
 };
 
 
-// Full with D known when compiled: nothing leaves the registers.
-template <int D>
+// Full with D known when compiled: nothing leaves the registers.  With SHARED there is
+// one matrix and no second moments.
+template <int D, bool SHARED>
 struct SmallFull {
-  static constexpr int N_SUMS = 1 + D + D * (D + 1) / 2;  // count, first, second
+  static constexpr int SECOND = SHARED ? 0 : D * (D + 1) / 2;
+  static constexpr int N_SUMS = 1 + D + SECOND;  // count, first, second
   const Model& model;
   double* sums;
 
@@ -559,7 +548,8 @@ struct SmallFull {
 
   void log_joint(const double* z, double* lp) {
     for (int c = 0; c < model.n_components; ++c) {
-      const double *w = model.whiteners + c * D * D, *mean = model.means + c * D;
+      const double* w = model.whiteners + (SHARED ? 0 : c * D * D);
+      const double* mean = model.means + c * D;
       const double coefficient = model.log_coefficients[c];
       for (int p = 0; p < NP; ++p)
         for (int v = 0; v < NV; ++v) {
@@ -594,7 +584,7 @@ struct SmallFull {
             const V t = part * x[i];
             total[1 + i] += t;
 #pragma GCC unroll 4
-            for (int j = 0; j <= i; ++j) total[n++] += t * x[j];
+            for (int j = 0; j <= i && !SHARED; ++j) total[n++] += t * x[j];
           }
         }
       for (int i = 0; i < N_SUMS; ++i) sums[c * N_SUMS + i] += sum(total[i]);
@@ -606,17 +596,16 @@ struct SmallFull {
       const double* from = sums + c * N_SUMS;
       result.count[c] += *from++;
       for (int i = 0; i < D; ++i) result.first[c * D + i] += *from++;
-      for (int i = 0; i < D; ++i)
+      for (int i = 0; i < D && !SHARED; ++i)
         for (int j = 0; j <= i; ++j) result.second[(c * D + i) * D + j] += *from++;
     }
   }
 };
 
-// Squared distances of a block from means, each feature times a factor: 4 panels'
-// sums at once.  `factor` is null for factors of one.
-SKGMM_INLINE void distances(const double* z, const double* mean, const double* factor,
-                            int d, int p, V* q) {
-  const V* x = (const V*)(z + p * d * PANEL);
+// Squared distances of a panel from a mean, each feature times a factor; `factor` is
+// null for factors of one.
+SKGMM_INLINE void distances(const V* x, const double* mean, const double* factor, int d,
+                            V* q) {
   for (int v = 0; v < NV; ++v) q[v] = V{};
   for (int j = 0; j < d; ++j) {
     const V m = splat(mean[j]);
@@ -628,185 +617,366 @@ SKGMM_INLINE void distances(const double* z, const double* mean, const double* f
   }
 }
 
-// Panels of rows with a one after their features.
-SKGMM_INLINE void extend(const double* z, int d, double* out) {
-  for (int p = 0; p < NP; ++p) {
-    std::memcpy(out + p * (d + 1) * PANEL, z + p * d * PANEL, std::size_t(d) * PANEL * 8);
-    for (int b = 0; b < PANEL; ++b) out[(p * (d + 1) + d) * PANEL + b] = 1.0;
+// Squared distances of a panel from all means as products of matrices,
+//
+//   sum_j p_j (x_j - m_j)^2 = sum_j (p_j x_j - 2 p_j m_j) x_j + sum_j p_j m_j^2
+//
+// (SQUARES), or with the squares |x|^2 known and one precision a component.  Each
+// feature is read once for a tile of components.
+template <bool SQUARES>
+class Products {
+ public:
+  static std::size_t size(std::size_t k, std::size_t d) {
+    return padded(k * d * (SQUARES ? 2 : 1)) + 2 * padded(k);
   }
-}
 
-// Add to out (k, e) the sums over rows of r[c] * x[j]; r is (k, BLOCK).
-SKGMM_INLINE void add_products_of_rows(const double* r, int k, const double* x, int e,
-                                       double* out) {
-  for (int c = 0; c < k; c += SUM_ROWS)
-    for (int j = 0; j < e; j += SUM_COLUMNS)
-      sum_rows_of(smaller(SUM_ROWS, k - c), smaller(SUM_COLUMNS, e - j))(r + c * BLOCK, x + j * PANEL,
-                                                             e, out + c * e + j);
-}
-
-// Add the counts, and the first moments about the means, from sums of r [z; 1]'.
-void add_first(const Model& model, const double* moments, const Sums& sums) {
-  const int d = model.n_features;
-  for (int c = 0; c < model.n_components; ++c) {
-    const double* from = moments + std::size_t(c) * (d + 1);
-    for (int j = 0; j < d; ++j)
-      sums.first[c * d + j] += from[j] - from[d] * model.means[c * d + j];
-    sums.count[c] += from[d];
+  // `precisions`: (K, D) for SQUARES, else (K,), null for ones.
+  void prepare(Scratch& memory, int n_components, int n_features, const double* means,
+               const double* roots) {
+    k = n_components, d = n_features;
+    const int tiles = (k + TILE - 1) / TILE;
+    tile = (k + tiles - 1) / tiles;
+    coefficients = memory.take(std::size_t(k) * d * (SQUARES ? 2 : 1));
+    lengths = memory.take(k);
+    factors = memory.take(k);
+    double* to = coefficients;
+    longest = 0;
+    for (int c = 0; c < k; ++c) {
+      factors[c] = SQUARES || !roots ? 1.0 : roots[c] * roots[c];
+      lengths[c] = 0;
+      for (int j = 0; j < d; ++j) {
+        const double p = SQUARES ? roots[c * d + j] * roots[c * d + j] : 1.0;
+        lengths[c] += p * means[c * d + j] * means[c * d + j];
+      }
+      const double length = factors[c] * lengths[c];
+      longest = longest > length ? longest : length;
+    }
+    for (int c0 = 0; c0 < k; c0 += tile)
+      for (int j = 0; j < d; ++j)
+        for (int square = 0; square < (SQUARES ? 2 : 1); ++square)
+          for (int c = c0; c < smaller(c0 + tile, k); ++c) {
+            const double root = SQUARES ? roots[c * d + j] : 1.0;
+            *to++ = square ? root * root : -2.0 * root * root * means[c * d + j];
+          }
   }
+
+  // Write the squared distances of a panel to out (K, BLOCK); return whether they
+  // have their digits.
+  bool evaluate(const V* x, double* out) const {
+    V norms[NV] = {};
+    I fine = ~I{};
+    if (!SQUARES)
+      for (int j = 0; j < d; ++j)
+        for (int v = 0; v < NV; ++v) norms[v] += x[j * NV + v] * x[j * NV + v];
+    const double* from = coefficients;
+    for (int c0 = 0; c0 < k; c0 += tile) {
+      const int here = smaller(tile, k - c0);
+      with_size<TILE>(here, [&](auto size) {
+        constexpr int N = decltype(size)::value;
+        V q[N][NV];
+        polynomials<N>(from, x, q);
+        for (int c = 0; c < N; ++c)
+          for (int v = 0; v < NV; ++v) {
+            const V sum = (q[c][v] + lengths[c0 + c] + norms[v]) * factors[c0 + c];
+            ((V*)(out + (c0 + c) * BLOCK))[v] = larger(sum, V{});
+            fine &= sum < splat(PRODUCTS_UP_TO - longest);  // not so for NaN
+          }
+      });
+      from += std::size_t(here) * d * (SQUARES ? 2 : 1);
+    }
+    bool all = true;
+    for (int w = 0; w < W; ++w) all &= fine[w] != 0;
+    return all;
+  }
+
+ private:
+  // The largest squared distance, in standard deviations, at which a difference of
+  // products has eleven digits: neither p x^2 nor p m^2 is above four times that.
+  static constexpr double PRODUCTS_UP_TO = 2.5e4;
+
+  template <int N>
+  SKGMM_INLINE void polynomials(const double* from, const V* x, V (*q)[NV]) const {
+    V s[N][NV];
+#pragma GCC unroll 8
+    for (int c = 0; c < N; ++c)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) s[c][v] = V{};
+    for (int j = 0; j < d; ++j) {
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) {
+        const V value = x[j * NV + v];
+#pragma GCC unroll 8
+        for (int c = 0; c < N; ++c)
+          s[c][v] += SQUARES ? (from[N + c] * value + from[c]) * value : from[c] * value;
+      }
+      from += SQUARES ? 2 * N : N;
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < N; ++c)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) q[c][v] = s[c][v];
+  }
+
+  int k, d, tile;
+  double *coefficients, *lengths, *factors, longest;
+};
+
+// Sums over rows of r, r x and, with SQUARES, r x^2: (K), (K, D), (K, D).
+template <bool SQUARES>
+class Moments {
+ public:
+  static std::size_t size(std::size_t k, std::size_t d) {
+    return padded(k) + (SQUARES ? 2 : 1) * padded(k * d);
+  }
+
+  void prepare(Scratch& memory, int n_components, int n_features) {
+    k = n_components, d = n_features;
+    const std::size_t bytes = std::size_t(k) * d * 8;
+    count = memory.take(k);
+    first = memory.take(std::size_t(k) * d);
+    std::memset(count, 0, std::size_t(k) * 8);
+    std::memset(first, 0, bytes);
+    if (!SQUARES) return;
+    second = memory.take(std::size_t(k) * d);
+    std::memset(second, 0, bytes);
+  }
+
+  void add(const double* z, const double* r) {
+    constexpr int COLUMNS = SQUARES ? 2 : SUM_COLUMNS;
+    for (int j = 0; j < d; j += COLUMNS)  // so that these are read from memory once
+      with_size<COLUMNS>(smaller(COLUMNS, d - j), [&](auto columns) {
+        for (int c = 0; c < k; c += SUM_ROWS)
+          with_size<SUM_ROWS>(smaller(SUM_ROWS, k - c), [&](auto rows) {
+            sum_rows<decltype(rows)::value, decltype(columns)::value, SQUARES>(
+                r + c * BLOCK, z + j * PANEL, d, first + c * d + j, second + c * d + j);
+          });
+      });
+    for (int c = 0; c < k; ++c) {
+      V total = {};
+      for (int b = 0; b < BLOCK; b += W) total += *(const V*)(r + c * BLOCK + b);
+      count[c] += sum(total);
+    }
+  }
+
+  // Add the moments about the means to the result.
+  void finish(const Model& model, const Sums& result) const {
+    for (int c = 0; c < k; ++c) {
+      result.count[c] += count[c];
+      for (int i = c * d; i < (c + 1) * d; ++i) {
+        const double mean = model.means[i];
+        result.first[i] += first[i] - count[c] * mean;
+        if (SQUARES) result.second[i] += second[i] - mean * (2 * first[i] - count[c] * mean);
+      }
+    }
+  }
+
+ private:
+  int k, d;
+  double *count, *first, *second = nullptr;
+};
+
+// lp = coefficient - q / 2, for a component and a panel.
+SKGMM_INLINE void log_densities(double coefficient, const V* q, V* lp) {
+  for (int v = 0; v < NV; ++v) lp[v] = coefficient - 0.5 * q[v];
 }
 
 struct Diag {
   const Model& model;
-  double* sums;  // (K, 2 D + 1): first, second, count
-  double *centred, *parts, *zeros;
+  const int d, k, stride;  // features, components, padded features
+  Products<true> products;
+  Moments<true> moments;
+  bool products_suffice;
+  double *means, *count, *first, *second;  // padded; sums where moments do not suffice
+  double* block_rows;
 
   static std::size_t scratch(const Model& m) {
-    const std::size_t d = m.n_features, k = m.n_components;
-    return padded(k * (2 * d + 1)) + padded(d * BLOCK) + BLOCK + padded(d);
+    const std::size_t k = m.n_components, stride = padded(m.n_features);
+    return padded(k) + 3 * k * stride + stride * BLOCK +
+           Products<true>::size(k, m.n_features) + Moments<true>::size(k, m.n_features);
   }
 
-  Diag(const Model& m, Scratch& memory) : model(m) {
-    const std::size_t d = m.n_features, k = m.n_components;
-    sums = memory.take(k * (2 * d + 1));
-    std::memset(sums, 0, k * (2 * d + 1) * 8);
-    centred = memory.take(d * BLOCK);
-    parts = memory.take(BLOCK);
-    zeros = memory.take(d);
-    std::memset(zeros, 0, d * 8);
+  Diag(const Model& m, Scratch& memory)
+      : model(m), d(m.n_features), k(m.n_components), stride(int(padded(d))) {
+    products.prepare(memory, k, d, m.means, m.whiteners);
+    moments.prepare(memory, k, d);
+    const std::size_t size = std::size_t(k) * stride;
+    means = memory.take(size);
+    first = memory.take(size);
+    second = memory.take(size);
+    count = memory.take(k);
+    block_rows = memory.take(std::size_t(stride) * BLOCK);
+    std::memset(means, 0, size * 8);
+    std::memset(first, 0, size * 8);
+    std::memset(second, 0, size * 8);
+    std::memset(count, 0, std::size_t(k) * 8);
+    std::memset(block_rows, 0, std::size_t(stride) * BLOCK * 8);
+    for (int c = 0; c < k; ++c)
+      std::memcpy(means + c * stride, m.means + c * d, std::size_t(d) * 8);
   }
 
   void log_joint(const double* z, double* lp) {
-    const int d = model.n_features;
-    for (int c = 0; c < model.n_components; ++c) {
-      const V coefficient = splat(model.log_coefficients[c]);
-      for (int p = 0; p < NP; ++p) {
-        V q[NV];
-        distances(z, model.means + c * d, model.whiteners + c * d, d, p, q);
-        V* out = (V*)(lp + c * BLOCK + p * PANEL);
-        for (int v = 0; v < NV; ++v) out[v] = coefficient - 0.5 * q[v];
+    products_suffice = true;
+    for (int p = 0; p < NP; ++p) {
+      const V* x = (const V*)(z + p * d * PANEL);
+      double* out = lp + p * PANEL;
+      const bool suffice = products.evaluate(x, out);
+      products_suffice &= suffice;
+      for (int c = 0; c < k; ++c) {
+        V* q = (V*)(out + c * BLOCK);
+        if (!suffice) distances(x, model.means + c * d, model.whiteners + c * d, d, q);
+        log_densities(model.log_coefficients[c], q, q);
       }
     }
   }
 
   void accumulate(const double* z, const double* r, const double*) {
-    const int d = model.n_features;
-    for (int c = 0; c < model.n_components; ++c) {
-      double* out = sums + c * (2 * d + 1);
-      const double *own = r + c * BLOCK, *mean = model.means + c * d;
-      const int count = count_active(own);
-      if (count == 0) continue;
-      if (worth_gathering(count, d)) {
-        const int n_panels = gather(z, own, mean, d, d, centred, parts);
-        add_moments(centred, parts, zeros, d, n_panels, out);
-      } else {
-        add_moments(z, own, mean, d, NP, out);
+    int active = 0;
+    for (int c = 0; c < k; ++c) active += count_active(r + c * BLOCK);
+    // To have the rows one by one costs as much as the products of ten components.
+    if (d >= 8 && k * BLOCK > 10 * BLOCK + 2 * active)
+      add_rows(z, r);
+    else if (products_suffice)
+      moments.add(z, r);
+    else
+      for (int c = 0; c < k; ++c) add_panels(z, r + c * BLOCK, c);
+  }
+
+  // Only the rows that have a part in a component, lanes across features.
+  void add_rows(const double* z, const double* r) {
+    for (int p = 0; p < NP; ++p)
+      for (int j = 0; j < d; ++j)
+        for (int b = 0; b < PANEL; ++b)
+          block_rows[(p * PANEL + b) * stride + j] = z[(p * d + j) * PANEL + b];
+    for (int c = 0; c < k; ++c) {
+      const V* mean = (const V*)(means + c * stride);
+      V *s = (V*)(first + c * stride), *t = (V*)(second + c * stride);
+      for (int b = 0; b < BLOCK; ++b) {
+        const double part = r[c * BLOCK + b];
+        if (!(part > 0)) continue;
+        const V* x = (const V*)(block_rows + b * stride);
+        count[c] += part;
+        for (int j = 0; j < stride / W; ++j) {
+          const V y = x[j] - mean[j], weighted = part * y;
+          s[j] += weighted;
+          t[j] += weighted * y;
+        }
       }
     }
   }
 
-  static void add_moments(const double* z, const double* part, const double* mean, int d,
-                          int n_panels, double* out) {
-    V count = {};
-    for (int b = 0; b < n_panels * PANEL; b += W) count += *(const V*)(part + b);
-    out[2 * d] += sum(count);
+  void add_panels(const double* z, const double* part, int c) {
+    V total = {};
+    for (int b = 0; b < BLOCK; b += W) total += *(const V*)(part + b);
+    count[c] += sum(total);
     for (int j = 0; j < d; ++j) {
-      const V m = splat(mean[j]);
-      V first[2] = {}, second[2] = {};
-      for (int p = 0; p < n_panels; ++p) {
+      const V m = splat(means[c * stride + j]);
+      V s = {}, t = {};
+      for (int p = 0; p < NP; ++p) {
         const V* x = (const V*)(z + (p * d + j) * PANEL);
         const V* w = (const V*)(part + p * PANEL);
         for (int v = 0; v < NV; ++v) {
-          const V y = x[v] - m, t = w[v] * y;
-          first[v % 2] += t;
-          second[v % 2] += t * y;
+          const V y = x[v] - m, weighted = w[v] * y;
+          s += weighted;
+          t += weighted * y;
         }
       }
-      out[j] += sum(first[0] + first[1]);
-      out[d + j] += sum(second[0] + second[1]);
+      first[c * stride + j] += sum(s);
+      second[c * stride + j] += sum(t);
     }
   }
 
   void finish(const Sums& result) {
-    const int d = model.n_features;
-    for (int c = 0; c < model.n_components; ++c) {
-      const double* from = sums + c * (2 * d + 1);
-      for (int j = 0; j < d; ++j) result.first[c * d + j] += from[j];
-      for (int j = 0; j < d; ++j) result.second[c * d + j] += from[d + j];
-      result.count[c] += from[2 * d];
+    moments.finish(model, result);
+    for (int c = 0; c < k; ++c) {
+      result.count[c] += count[c];
+      for (int j = 0; j < d; ++j) {
+        result.first[c * d + j] += first[c * stride + j];
+        result.second[c * d + j] += second[c * stride + j];
+      }
     }
   }
 };
 
 struct Spherical {
   const Model& model;
-  double *squares, *extended, *moments, *second;
+  Products<false> products;
+  Moments<false> moments;
+  double *squares, *second;  // squared distances in standard deviations, and their sums
 
   static std::size_t scratch(const Model& m) {
-    const std::size_t k = m.n_components, e = m.n_features + 1;
-    return padded(k * BLOCK) + padded(e * BLOCK) + padded(k * e) + padded(k);
+    const std::size_t k = m.n_components, d = m.n_features;
+    return padded(k * BLOCK) + padded(k) + Products<false>::size(k, d) +
+           Moments<false>::size(k, d);
   }
 
   Spherical(const Model& m, Scratch& memory) : model(m) {
-    const std::size_t k = m.n_components, e = m.n_features + 1;
+    const std::size_t k = m.n_components, d = m.n_features;
+    products.prepare(memory, k, d, m.means, m.whiteners);
+    moments.prepare(memory, k, d);
     squares = memory.take(k * BLOCK);
-    extended = memory.take(e * BLOCK);
-    moments = memory.take(k * e);
     second = memory.take(k);
-    std::memset(moments, 0, k * e * 8);
     std::memset(second, 0, k * 8);
   }
 
   void log_joint(const double* z, double* lp) {
     const int d = model.n_features;
-    for (int c = 0; c < model.n_components; ++c) {
-      const V coefficient = splat(model.log_coefficients[c]);
-      const double factor = -0.5 * model.whiteners[c] * model.whiteners[c];
-      for (int p = 0; p < NP; ++p) {
+    for (int p = 0; p < NP; ++p) {
+      const V* x = (const V*)(z + p * d * PANEL);
+      const bool suffice = products.evaluate(x, squares + p * PANEL);
+      for (int c = 0; c < model.n_components; ++c) {
         V* q = (V*)(squares + c * BLOCK + p * PANEL);
-        distances(z, model.means + c * d, nullptr, d, p, q);
-        V* out = (V*)(lp + c * BLOCK + p * PANEL);
-        for (int v = 0; v < NV; ++v) out[v] = coefficient + factor * q[v];
+        const double root = model.whiteners[c];
+        if (!suffice) {
+          distances(x, model.means + c * d, nullptr, d, q);
+          for (int v = 0; v < NV; ++v) q[v] = q[v] * root * root;
+        }
+        log_densities(model.log_coefficients[c], q, (V*)(lp + c * BLOCK + p * PANEL));
       }
     }
   }
 
   void accumulate(const double* z, const double* r, const double*) {
-    const int d = model.n_features, k = model.n_components;
-    extend(z, d, extended);
-    add_products_of_rows(r, k, extended, d + 1, moments);
-    for (int c = 0; c < k; ++c) {
+    moments.add(z, r);
+    for (int c = 0; c < model.n_components; ++c) {
       V total = {};
-      for (int b = 0; b < BLOCK; b += W)
-        total += *(const V*)(r + c * BLOCK + b) * *(const V*)(squares + c * BLOCK + b);
+      for (int b = 0; b < BLOCK; b += W) {
+        const V part = *(const V*)(r + c * BLOCK + b);
+        const V square = *(const V*)(squares + c * BLOCK + b);
+        total += part > V{} ? part * square : V{};
+      }
       second[c] += sum(total);
     }
   }
 
   void finish(const Sums& sums) {
-    add_first(model, moments, sums);
-    for (int c = 0; c < model.n_components; ++c)
-      sums.second[c] += second[c] / model.n_features;
+    moments.finish(model, sums);
+    for (int c = 0; c < model.n_components; ++c) {
+      const double root = model.whiteners[c];
+      sums.second[c] += second[c] / (model.n_features * root * root);
+    }
   }
 };
 
+// One whitener for all: rows and means are whitened about a centre that they share.
+// Second moments follow from the total scatter: they are not summed.
 struct Tied {
   const Model& model;
-  double *packed, *centred, *white, *white_means, *weighted, *extended, *moments, *total;
+  Products<false> products;
+  Moments<false> moments;
+  double *packed, *centred, *white, *white_means;
 
   static std::size_t scratch(const Model& m) {
-    const std::size_t k = m.n_components, d = m.n_features, e = d + 1;
-    return packed_size(d) + 3 * padded(d * BLOCK) + padded(k * d) + padded(e * BLOCK) +
-           padded(k * e) + padded(d * d);
+    const std::size_t k = m.n_components, d = m.n_features;
+    return packed_size(d) + 2 * padded(d * PANEL) + padded(k * d) +
+           Products<false>::size(k, d) + Moments<false>::size(k, d);
   }
 
   Tied(const Model& m, Scratch& memory) : model(m) {
-    const std::size_t k = m.n_components, d = m.n_features, e = d + 1;
+    const std::size_t k = m.n_components, d = m.n_features;
     packed = memory.take(packed_size(d));
     pack_lower(m.whiteners, d, packed);
-    centred = memory.take(d * BLOCK);
-    white = memory.take(d * BLOCK);
-    weighted = memory.take(d * BLOCK);
+    centred = memory.take(d * PANEL);
+    white = memory.take(d * PANEL);
     white_means = memory.take(k * d);
     for (std::size_t c = 0; c < k; ++c)
       for (std::size_t i = 0; i < d; ++i) {
@@ -815,59 +985,31 @@ struct Tied {
           y += m.whiteners[i * d + j] * (m.means[c * d + j] - m.common_centre[j]);
         white_means[c * d + i] = y;
       }
-    extended = memory.take(e * BLOCK);
-    moments = memory.take(k * e);
-    total = memory.take(d * d);
-    std::memset(moments, 0, k * e * 8);
-    std::memset(total, 0, d * d * 8);
+    products.prepare(memory, k, d, white_means, nullptr);
+    moments.prepare(memory, k, d);
   }
 
   void log_joint(const double* z, double* lp) {
     const int d = model.n_features;
+    V* y = (V*)white;
     for (int p = 0; p < NP; ++p) {
-      subtract_mean(z + p * d * PANEL, model.common_centre, d, centred + p * d * PANEL);
-      V* out = (V*)(white + p * d * PANEL);
-      lower_product(packed, d, (const V*)(centred + p * d * PANEL),
-                    [&](int j, const V* y) {
-                      for (int v = 0; v < NV; ++v) out[j * NV + v] = y[v];
-                    });
-    }
-    for (int c = 0; c < model.n_components; ++c) {
-      const V coefficient = splat(model.log_coefficients[c]);
-      for (int p = 0; p < NP; ++p) {
-        V q[NV];
-        distances(white, white_means + c * d, nullptr, d, p, q);
-        V* out = (V*)(lp + c * BLOCK + p * PANEL);
-        for (int v = 0; v < NV; ++v) out[v] = coefficient - 0.5 * q[v];
+      subtract_mean(z + p * d * PANEL, model.common_centre, d, centred);
+      lower_product(packed, d, (const V*)centred, [&](int j, const V* from) {
+        for (int v = 0; v < NV; ++v) y[j * NV + v] = from[v];
+      });
+      double* out = lp + p * PANEL;
+      const bool suffice = products.evaluate(y, out);
+      for (int c = 0; c < model.n_components; ++c) {
+        V* q = (V*)(out + c * BLOCK);
+        if (!suffice) distances(y, white_means + c * d, nullptr, d, q);
+        log_densities(model.log_coefficients[c], q, q);
       }
     }
   }
 
-  // About the common centre; the caller turns total into within scatter.
-  void accumulate(const double*, const double* r, const double* weight) {
-    const int d = model.n_features;
-    extend(centred, d, extended);
-    add_products_of_rows(r, model.n_components, extended, d + 1, moments);
-    for (int p = 0; p < NP; ++p) {
-      const V* w = (const V*)(weight + p * PANEL);
-      const V* x = (const V*)(centred + p * d * PANEL);
-      V* y = (V*)(weighted + p * d * PANEL);
-      for (int j = 0; j < d; ++j)
-        for (int v = 0; v < NV; ++v) y[j * NV + v] = w[v] * x[j * NV + v];
-    }
-    add_products(weighted, d, centred, d, total, d, NP, true);
-  }
+  void accumulate(const double* z, const double* r, const double*) { moments.add(z, r); }
 
-  void finish(const Sums& sums) {
-    const int d = model.n_features, e = d + 1;
-    for (int c = 0; c < model.n_components; ++c) {
-      const double* from = moments + std::size_t(c) * e;
-      for (int j = 0; j < d; ++j) sums.first[c * d + j] += from[j];
-      sums.count[c] += from[d];
-    }
-    for (int i = 0; i < d; ++i)
-      for (int j = 0; j <= i; ++j) sums.second[i * d + j] += total[i * d + j];
-  }
+  void finish(const Sums& sums) { moments.finish(model, sums); }
 };
 
 // ---- passes -------------------------------------------------------------------------
@@ -940,25 +1082,32 @@ bool densities(const Rows& rows, const Model& model, const Densities& out) {
   return true;
 }
 
-bool statistics_full(const Rows& rows, const Model& model, const Sums& sums) {
+template <template <int> class Small, typename Large>
+bool statistics_by_size(const Rows& rows, const Model& model, const Sums& sums) {
   switch (model.n_features) {
-    case 1: return statistics<SmallFull<1>>(rows, model, sums);
-    case 2: return statistics<SmallFull<2>>(rows, model, sums);
-    case 3: return statistics<SmallFull<3>>(rows, model, sums);
-    case 4: return statistics<SmallFull<4>>(rows, model, sums);
-    default: return statistics<Full>(rows, model, sums);
+    case 1: return statistics<Small<1>>(rows, model, sums);
+    case 2: return statistics<Small<2>>(rows, model, sums);
+    case 3: return statistics<Small<3>>(rows, model, sums);
+    case 4: return statistics<Small<4>>(rows, model, sums);
+    default: return statistics<Large>(rows, model, sums);
   }
 }
 
-bool densities_full(const Rows& rows, const Model& model, const Densities& out) {
+template <template <int> class Small, typename Large>
+bool densities_by_size(const Rows& rows, const Model& model, const Densities& out) {
   switch (model.n_features) {
-    case 1: return densities<SmallFull<1>>(rows, model, out);
-    case 2: return densities<SmallFull<2>>(rows, model, out);
-    case 3: return densities<SmallFull<3>>(rows, model, out);
-    case 4: return densities<SmallFull<4>>(rows, model, out);
-    default: return densities<Full>(rows, model, out);
+    case 1: return densities<Small<1>>(rows, model, out);
+    case 2: return densities<Small<2>>(rows, model, out);
+    case 3: return densities<Small<3>>(rows, model, out);
+    case 4: return densities<Small<4>>(rows, model, out);
+    default: return densities<Large>(rows, model, out);
   }
 }
+
+template <int D>
+using Own = SmallFull<D, false>;
+template <int D>
+using Shared = SmallFull<D, true>;
 
 void exponentials_of(const double* x, double* out, int64_t n) {
   int64_t i = 0;
@@ -995,8 +1144,10 @@ void logarithms_of(const double* x, double* out, int64_t n) {
 
 extern const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA);
 const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA) = {
-    {statistics_full, statistics<Tied>, statistics<Diag>, statistics<Spherical>},
-    {densities_full, densities<Tied>, densities<Diag>, densities<Spherical>},
+    {statistics_by_size<Own, Full>, statistics_by_size<Shared, Tied>, statistics<Diag>,
+     statistics<Spherical>},
+    {densities_by_size<Own, Full>, densities_by_size<Shared, Tied>, densities<Diag>,
+     densities<Spherical>},
     exponentials_of,
     logarithms_of,
 };
