@@ -1,8 +1,7 @@
 """Sources: who holds the rows, and sums the passes over them."""
 
-import operator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -109,4 +108,4 @@ class ArraySource:
             return Statistics(*statistics(chunk), origin, form)
 
         chunks = _threads.chunks(len(self.rows), origin)
-        return reduce(operator.add, _threads.ordered_map(part, chunks))
+        return Statistics.sum(_threads.ordered_map(part, chunks))

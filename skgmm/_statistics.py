@@ -47,6 +47,24 @@ class Statistics:
             self.form,
         )
 
+    @classmethod
+    def sum(cls, parts):
+        """Return the statistics of all rows of some parts, in their order.
+
+        What the first part holds is added to, and must belong to nobody else: large
+        matrices are not copied for each part.
+        """
+        total = next(parts)
+        log_likelihood = total.log_likelihood
+        for part in parts:
+            for mine, other in zip(total._moments(), part._moments(), strict=True):
+                mine += other
+            log_likelihood += part.log_likelihood
+        return replace(total, log_likelihood=log_likelihood)
+
+    def _moments(self):
+        return self.count, self.first, self.second
+
     def means(self):
         """Return the means; that of a component without rows is its origin."""
         return self.origin + self._shift()

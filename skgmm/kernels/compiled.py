@@ -36,7 +36,7 @@ def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
         first,
         second,
     )
-    return count, first, second if within else 0.0, log_likelihood
+    return count, first, second if within else np.zeros(()), log_likelihood
 
 
 def log_density(rows, mixture):
