@@ -393,21 +393,45 @@ SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest
   }
 }
 
+// Return the sum over a block of weight * (largest + log(total)).
+double log_likelihood_of(const double* weight, const double* total, const double* largest) {
+  const V *w = (const V*)weight, *t = (const V*)total, *top = (const V*)largest;
+  constexpr int N = BLOCK / W;
+  I ones = ~I{};
+  for (int i = 0; i < N; ++i) ones &= w[i] == splat(1.0);
+  bool all = true;
+  for (int lane = 0; lane < W; ++lane) all &= ones[lane] != 0;
+  V sums = {};
+  if (all) {  // the logarithm of a product: totals are at most K
+    for (int i = 0; i < N; i += 8) {
+      V product = t[i];
+      sums += top[i];
+      for (int j = i + 1; j < i + 8; ++j) {
+        product *= t[j];
+        sums += top[j];
+      }
+      sums += log_positive(product);
+    }
+  } else {
+    for (int i = 0; i < N; ++i)
+      sums += w[i] > V{} ? w[i] * (top[i] + log_positive(t[i])) : V{};
+  }
+  return sum(sums);
+}
+
 // Make lp the weighted responsibilities; return the weighted log-likelihood.
 double responsibilities(double* lp, int k, const double* weight, double* total,
                         double* largest) {
   exponentials(lp, k, total, largest);
-  V log_likelihood = {};
+  const double log_likelihood = log_likelihood_of(weight, total, largest);
   for (int b = 0; b < BLOCK; b += W) {
     const V t = *(const V*)(total + b), w = *(const V*)(weight + b);
-    const V log_density = *(const V*)(largest + b) + log_positive(t);
-    log_likelihood += w > V{} ? w * log_density : V{};
     *(V*)(total + b) = t > V{} ? w / t : V{};
   }
   for (int c = 0; c < k; ++c)
     for (int b = 0; b < BLOCK; b += W)
       *(V*)(lp + c * BLOCK + b) *= *(const V*)(total + b);
-  return sum(log_likelihood);
+  return log_likelihood;
 }
 
 // How many rows of a block have a part in a component.
