@@ -5,11 +5,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ._acceleration import Coordinates, step_length
 from ._mixture import Mixture
 from ._threads import single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
+
+
+# The slowest rate of convergence that is reckoned with.
+_SLOWEST = 1 - 1e-4
+
+# A component of less weight is left to die in peace.
+_SMALLEST_WEIGHT = 1e-8
 
 
 class StartFailed(ValueError):
@@ -91,7 +99,7 @@ class Problem:
         return float(objective)
 
 
-def em(problem, start, *, tol, max_iter, monitor):
+def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
     """Climb from a start by turns of expectation and maximisation.
 
     Parameters
@@ -101,8 +109,11 @@ def em(problem, start, *, tol, max_iter, monitor):
     tol : float
         Stop when the gain of the objective still to come is estimated below it.
     max_iter : int
+        Largest number of passes over the rows.
     monitor : Monitor
         Is shown each state, and may ask to stop.
+    accelerated : bool, default=True
+        Whether steps are extrapolated.
 
     Returns
     -------
@@ -112,29 +123,146 @@ def em(problem, start, *, tol, max_iter, monitor):
     # Threads of BLAS, still awake after a product in the M-step, would take the cores
     # from those of the pass.
     with single_threaded_blas():
-        return _climb(problem, start, tol, max_iter, monitor)
+        if start.n_components == 1 and max_iter > 0:
+            mixture, objective = problem.single_gaussian()
+            return Fit(mixture, objective, (objective,), converged=True)
+        climb = Climb(problem, start, max_iter, monitor)
+        (_leaps if accelerated else _steps)(climb, tol)
+        return climb.fit
 
 
-def _climb(problem, start, tol, max_iter, monitor):
-    if start.n_components == 1 and max_iter > 0:
-        mixture, objective = problem.single_gaussian()
-        return Fit(mixture, objective, (objective,), converged=True)
-    statistics, objective = problem.expectation(start)
-    fit = Fit(start, objective)
-    trail = [objective]
-    monitor.iteration(fit)
-    while fit.n_iter < max_iter and not (fit.converged or fit.stopped):
-        mixture = problem.maximisation(statistics)
-        statistics, objective = problem.expectation(mixture)
-        fell = fit.n_iter and objective < fit.objective
-        if fell and problem.regularisation.is_penalty:
+class Climb:
+    """The state of a run: where it is, and what the next M-step needs.
+
+    Attributes
+    ----------
+    fit : Fit
+    """
+
+    def __init__(self, problem, start, max_iter=np.inf, monitor=None):
+        self._problem, self.max_iter, self._monitor = problem, max_iter, monitor
+        self._statistics, objective = problem.expectation(start)
+        self.fit = self._seen(Fit(start, objective))
+
+    @property
+    def goes_on(self):
+        """Whether there is another pass to make."""
+        ended = self.fit.converged or self.fit.stopped
+        return not ended and self.fit.n_iter < self.max_iter
+
+    def next(self):
+        """Return the mixture to which EM goes from here."""
+        return self._problem.maximisation(self._statistics)
+
+    def step(self, mixture=None):
+        """Make a step of EM (to a mixture that `next` gave); end where it is no better.
+        """
+        mixture = self.next() if mixture is None else mixture
+        first = self.fit.n_iter == 0  # a start may break the constraints of the family
+        statistics, objective = self._problem.expectation(mixture)
+        fell = objective < self.fit.objective and not first
+        if fell and self._problem.regularisation.is_penalty:
             # By rounding, since EM cannot: the previous state was the best one.
-            return replace(fit, converged=True)
-        trail = [*trail[-3:], objective]
-        history = (*fit.history, objective)
-        fit = Fit(mixture, objective, history, has_converged(trail, tol))
-        fit = replace(fit, stopped=monitor.iteration(fit))
-    return fit
+            self.converge()
+        else:
+            self._go(mixture, statistics, objective)
+
+    def leap(self, mixture):
+        """Go to a mixture if it is no worse; return whether it was not."""
+        try:
+            statistics, objective = self._problem.expectation(mixture)
+        except StartFailed:
+            objective = -np.inf
+        higher = objective >= self.fit.objective
+        if higher:
+            self._go(mixture, statistics, objective)
+        else:  # the pass counts
+            self._go(self.fit.mixture, self._statistics, self.fit.objective)
+        return higher
+
+    def converge(self):
+        """Note that no more is to be gained."""
+        self.fit = replace(self.fit, converged=True)
+
+    def _go(self, mixture, statistics, objective):
+        self._statistics = statistics
+        self.fit = self._seen(Fit(mixture, objective, (*self.fit.history, objective)))
+
+    def _seen(self, fit):
+        stopped = self._monitor is not None and self._monitor.iteration(fit)
+        return replace(fit, stopped=bool(stopped))
+
+
+def _steps(climb, tol):
+    """Climb by plain steps of EM."""
+    while climb.goes_on:
+        climb.step()
+        if has_converged(climb.fit.history[-4:], tol):
+            climb.converge()
+
+
+def _leaps(climb, tol):
+    """Climb by SQUAREM: two steps of EM show where to leap, and a third one lands.
+
+    A leap is taken where the objective is not below that of the first step, and is at
+    most as long as leaps have lately succeeded (Varadhan and Roland 2008).
+    """
+    longest, lengths, left = 1.0, [], []
+    while climb.goes_on:
+        base = climb.fit
+        climb.step()
+        first = climb.fit
+        if not climb.goes_on:
+            return
+        second = climb.next()
+        leap = _Leap(base.mixture, first.mixture, second)
+        lengths = [*lengths[-2:], leap.length]
+        left = [*left[-1:], _left_after(first.objective - base.objective, lengths)]
+        if len(left) == 2 and max(left) <= tol:
+            climb.converge()
+            return
+        length = min(max(1.0, leap.length), longest)
+        target = leap.mixture(length) if length > 1 else None
+        if target is not None and climb.leap(target):
+            second = climb.next()
+        elif length > 1:
+            longest = max(1.0, 0.5 * min(longest, length))
+            length = None
+        if length == longest:
+            longest *= 2.0
+        if climb.goes_on:
+            climb.step(second)
+
+
+class _Leap:
+    """The way along two steps of EM, and beyond."""
+
+    def __init__(self, base, first, second):
+        self.length = 1.0
+        weights = [mixture.weights.min() for mixture in (base, first, second)]
+        if min(weights) < _SMALLEST_WEIGHT:  # a dying component has no logarithm
+            return
+        self._coordinates = Coordinates(base)
+        points = [self._coordinates.of(m) for m in (base, first, second)]
+        self._origin = points[0]
+        self.length, self._r, self._q = step_length(*points)
+
+    def mixture(self, length):
+        """Return the mixture at a length, or None if there is none."""
+        vector = self._origin + 2 * length * self._r + length**2 * self._q
+        try:
+            return self._coordinates.mixture(vector)
+        except NotPositiveDefinite:
+            return None
+
+
+def finish(climb, tol, passes):
+    """Climb on by leaps until little is to gain, for so many passes at most."""
+    climb.max_iter = climb.fit.n_iter + passes
+    try:
+        _leaps(climb, tol)
+    except (StartFailed, NotPositiveDefinite):
+        pass  # it stays where it is
 
 
 def best_run(problem, start, rng, *, n_starts, tol, max_iter, monitor):
@@ -178,15 +306,28 @@ def has_converged(trail, tol):
     the fixed point, so sizes are compared.
     """
     gains = np.abs(np.diff(trail))
-    if gains[-1] <= 8 * np.finfo(float).eps * max(1.0, abs(trail[-1])):
+    if len(gains) and gains[-1] <= _rounding(trail[-1]):
         return True
     if len(gains) < 3:
         return False
     return all(_still_to_gain(*pair) <= tol for pair in (gains[-3:-1], gains[-2:]))
 
 
+def _rounding(objective):
+    return 8 * np.finfo(float).eps * max(1.0, abs(objective))
+
+
 def _still_to_gain(earlier, later):
     """Return the sum of the gains that follow two gains."""
-    slowest = 1 - 1e-4
-    rate = min(max(later / earlier, 0.0), slowest) if earlier > 0 else slowest
+    rate = min(max(later / earlier, 0.0), _SLOWEST) if earlier > 0 else _SLOWEST
     return later * rate / (1 - rate)
+
+
+def _left_after(gain, lengths):
+    """Return the sum of the gains that follow one, from the lengths of leaps.
+
+    The distance to the optimum shrinks by ``1 - 1 / length`` at a step, and the gains
+    by the square of that.
+    """
+    rate = min(1.0 - 1.0 / max(2.0, *lengths), _SLOWEST) ** 2
+    return abs(gain) * rate / (1 - rate)

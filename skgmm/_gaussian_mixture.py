@@ -178,7 +178,7 @@ array-like, callable or mixture, default='auto'
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [
-            StrOptions(set(PARTITIONS)),
+            StrOptions({"race", *PARTITIONS}),
             "array-like",
             callable,
             HasMethods("score_samples"),

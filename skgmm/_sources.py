@@ -93,6 +93,10 @@ class ArraySource:
         chosen.sort()
         return ArraySource(self.rows[chosen], self.sample_weight[chosen], self.frame)
 
+    def in_frame(self):
+        """Return the rows in the coordinates of the frame, a new array (n, D)."""
+        return (self.rows - self.frame.centre) / self.frame.scale
+
     def standardised(self):
         """Return the rows with unit variances, as a new float64 array (n, D)."""
         frame = self.frame

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from . import _threads
 from ._mixture import Mixture
+from ._race import race
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made.
@@ -79,19 +80,43 @@ def from_partition(partition):
     """
 
     def propose(problem, n_components, rng, index):
-        size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
-        sample = problem.source.sample(size, rng)
-        rows = sample.standardised()
-        weight = sample.sample_weight / np.max(sample.sample_weight)
+        sample = _sample(problem, n_components, rng)
+        rows, weight = _standardised(sample)
         labels = partition(rows, weight, n_components, rng, index)
-        labels = bisect(rows, weight, labels, n_components)
-        hard = one_hot(labels, labels.max() + 1)
-        statistics = sample.moments(hard, problem.family.form)
-        unit = min(1.0, sample.total_weight / len(rows))
-        mixture = problem.maximisation(statistics.with_small_pooled(unit))
-        return _with_copies(mixture, n_components)
+        return _moments(problem, sample, rows, weight, labels, n_components)
 
     return propose
+
+
+def from_race(problem, n_components, rng, index):
+    """Propose the winner of a race between starts on (a sample of) the rows."""
+    sample = _sample(problem, n_components, rng)
+    rows, weight = _standardised(sample)
+
+    def mixture_of(labels):
+        return _moments(problem, sample, rows, weight, labels, n_components)
+
+    first = _auto(rows, weight, n_components, rng, 0)
+    return race(problem, sample, n_components, first, mixture_of, rng)
+
+
+def _sample(problem, n_components, rng):
+    size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
+    return problem.source.sample(size, rng)
+
+
+def _standardised(sample):
+    return sample.standardised(), sample.sample_weight / np.max(sample.sample_weight)
+
+
+def _moments(problem, sample, rows, weight, labels, n_components):
+    """Return the mixture of the moments of the classes of a sample."""
+    labels = bisect(rows, weight, labels, n_components)
+    hard = one_hot(labels, labels.max() + 1)
+    statistics = sample.moments(hard, problem.family.form)
+    unit = min(1.0, sample.total_weight / len(rows))
+    mixture = problem.maximisation(statistics.with_small_pooled(unit))
+    return _with_copies(mixture, n_components)
 
 
 def from_responsibilities(responsibilities):

@@ -156,7 +156,11 @@ def check_start(estimator, family, X, kept, rng):
         parts["covariances"] = check_covariances(values, family.form, *sizes, name)
     init = estimator.init_params
     if isinstance(init, str):
-        propose = _starts.from_partition(_starts.PARTITIONS[init])
+        propose = (
+            _starts.from_race
+            if init == "race"
+            else _starts.from_partition(_starts.PARTITIONS[init])
+        )
     elif callable(init):
         propose = _from_callable(init, family, X, kept, n_components)
     else:

@@ -123,6 +123,37 @@ class Covariances(ABC):
     def expected_mahalanobis(self, scatter):
         """Return the sum of the squared distances of rows with that scatter."""
 
+    # ---- coordinates of acceleration --------------------------------------
+    @abstractmethod
+    def whiten(self, offsets):
+        """Return the whitener of each component times its offset (K, D)."""
+
+    @abstractmethod
+    def unwhiten(self, offsets):
+        """Return what `whiten` makes ``offsets`` (K, D) of."""
+
+    @abstractmethod
+    def relative_to(self, base):
+        """Return ``W W0^-1``: the whiteners in the metric of other covariances."""
+
+    @staticmethod
+    @abstractmethod
+    def metric(scatter):
+        """Return the factors ``M`` (D, r) of the metric that a scatter (D, D) makes.
+
+        Distances of ``rows @ M`` are as invariant as covariances of this form are.
+        """
+
+    @abstractmethod
+    def stretched(self, relative):
+        """Return the covariances with whiteners ``relative @ whiteners``.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            If a diagonal is not positive.
+        """
+
     # ---- other covariances ------------------------------------------------
     @abstractmethod
     def rescaled(self, scale):

@@ -98,6 +98,15 @@ def asymmetric(matrices):
     return None
 
 
+def sphering(scatter):
+    """Return the factors (D, r) that make a scatter of rank r the identity."""
+    scale = np.sqrt(np.diagonal(scatter))
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(scatter / scale / scale[:, np.newaxis])
+    kept = values > 1e-9 * values[-1]
+    return vectors[:, kept] / np.sqrt(values[kept]) / scale[:, np.newaxis]
+
+
 class MatrixCovariances(Covariances):
     """What covariances in matrices share: ``values`` of shape (..., D, D)."""
 
@@ -123,6 +132,26 @@ class MatrixCovariances(Covariances):
         values = self.values * (scale * scale[:, np.newaxis])
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
+
+    def whiten(self, offsets):
+        return (self.whiteners @ offsets[:, :, np.newaxis])[:, :, 0]
+
+    def unwhiten(self, offsets):
+        return np.linalg.solve(self.whiteners, offsets[:, :, np.newaxis])[:, :, 0]
+
+    def relative_to(self, base):
+        return self.whiteners @ np.linalg.inv(base.whiteners)
+
+    metric = staticmethod(sphering)
+
+    def stretched(self, relative):
+        diagonals = np.diagonal(relative, axis1=-2, axis2=-1)
+        if not np.all(diagonals > 0):
+            raise NotPositiveDefinite(int(np.argwhere(~(diagonals > 0))[0, 0]))
+        whiteners = np.tril(relative) @ self.whiteners
+        factors = np.tril(np.linalg.inv(whiteners))
+        values = factors @ np.swapaxes(factors, -1, -2)
+        return type(self)(values, self.n_components, self.n_features, whiteners)
 
     @classmethod
     def repaired(cls, values, n_components, n_features):

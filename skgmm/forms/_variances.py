@@ -22,6 +22,22 @@ class VarianceCovariances(Covariances):
     def precisions_cholesky(self):
         return self.whiteners
 
+    def whiten(self, offsets):
+        return offsets * self.whiteners.reshape(self.n_components, -1)
+
+    def unwhiten(self, offsets):
+        return offsets / self.whiteners.reshape(self.n_components, -1)
+
+    def relative_to(self, base):
+        return self.whiteners / base.whiteners
+
+    def stretched(self, relative):
+        if not np.all(relative > 0):
+            raise NotPositiveDefinite(int(np.argwhere(~(relative > 0))[0, 0]))
+        whiteners = relative * self.whiteners
+        sizes = self.n_components, self.n_features
+        return type(self)(whiteners**-2.0, *sizes, whiteners)
+
     def take(self, indices):
         sizes = len(indices), self.n_features
         return type(self)(self.values[indices], *sizes, self.whiteners[indices])

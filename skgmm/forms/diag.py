@@ -40,6 +40,11 @@ class Diag(VarianceCovariances):
             out[k] = squared_norms(white)
         return out
 
+    @staticmethod
+    def metric(scatter):
+        variances = np.diagonal(scatter)
+        return np.diag(1.0 / np.sqrt(np.where(variances > 0, variances, 1.0)))
+
     def dense(self):
         return self.values[:, :, np.newaxis] * np.eye(self.n_features)
 

@@ -39,6 +39,10 @@ class Spherical(VarianceCovariances):
         distances *= precisions[:, np.newaxis]
         return distances
 
+    @staticmethod
+    def metric(scatter):
+        return np.eye(len(scatter))
+
     def dense(self):
         return self.values[:, np.newaxis, np.newaxis] * np.eye(self.n_features)
 

@@ -1,0 +1,78 @@
+"""k-means for starts: weighted, on the compiled pass."""
+
+import numpy as np
+
+from . import kernels
+from ._mixture import Mixture
+from .forms import Spherical
+
+# Iterations of Lloyd: starts need no more.
+_ITERATIONS = 20
+
+
+def kmeans(rows, weight, n_clusters, rng):
+    """Return the labels (m,) of k-means from greedy k-means++ seeds.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m, D)
+    weight : ndarray of shape (m,)
+    n_clusters : int
+        Some clusters may be empty.
+    rng : RandomState
+    """
+    centres = seeds(rows, weight, n_clusters, rng)
+    weighted = np.ascontiguousarray((rows * weight[:, np.newaxis]).T)
+    previous = None
+    for _ in range(_ITERATIONS):
+        labels = nearest(rows, centres)
+        if previous is not None and np.array_equal(labels, previous):
+            break
+        previous = labels
+        mass = np.bincount(labels, weight, n_clusters)
+        sums = [np.bincount(labels, column, n_clusters) for column in weighted]
+        filled = mass > 0
+        centres[filled] = np.stack(sums, axis=1)[filled] / mass[filled, np.newaxis]
+    return labels
+
+
+def nearest(rows, centres):
+    """Return the index of the centre nearest to each row."""
+    k, d = centres.shape
+    mixture = Mixture(np.full(k, 1 / k), centres, Spherical.unit(k, d))
+    return kernels.labels(rows, mixture)[1]
+
+
+def seeds(rows, weight, n_seeds, rng):
+    """Return rows chosen by greedy k-means++, shape (n_seeds, D).
+
+    Each is the best of a few drawn with probabilities proportional to their weight
+    times their squared distance from those chosen before (Arthur and Vassilvitskii
+    2007; greedy as in scikit-learn).
+    """
+    n_trials = 2 + int(np.log(n_seeds))
+    norms = np.einsum("ij,ij->i", rows, rows)
+    chosen = [_draw(weight, 1, rng)[0]]
+    distances = _distances(rows, norms, chosen)[0]
+    while len(chosen) < n_seeds:
+        trials = _draw(weight * distances, n_trials, rng)
+        new = np.minimum(distances, _distances(rows, norms, trials))
+        best = int(np.argmin(new @ weight))
+        chosen.append(trials[best])
+        distances = new[best]
+    return rows[chosen]
+
+
+def _draw(mass, size, rng):
+    """Draw indices with probabilities proportional to a mass."""
+    cumulated = np.cumsum(mass)
+    if not cumulated[-1] > 0:
+        return rng.randint(len(mass), size=size)
+    drawn = np.searchsorted(cumulated, rng.uniform(size=size) * cumulated[-1], "right")
+    return np.minimum(drawn, len(mass) - 1)
+
+
+def _distances(rows, norms, chosen):
+    """Return the squared distances (len(chosen), m) from rows of the data."""
+    products = rows[chosen] @ rows.T
+    return np.maximum(norms - 2.0 * products + norms[chosen][:, np.newaxis], 0.0)
