@@ -1,8 +1,8 @@
 """Cholesky factors of, and products with, symmetric and triangular matrices."""
 
 import numpy as np
-from scipy.linalg import lapack
 
+from .. import kernels
 from ._base import Covariances, NotPositiveDefinite
 
 # Rows of a panel: fewer save more products with zeros, but run more slowly.
@@ -17,32 +17,10 @@ def whiteners(matrices):
     NotPositiveDefinite
         Naming the first component without a Cholesky factor.
     """
-    out = np.empty(matrices.shape)
-    for component, matrix in enumerate(matrices):
-        _whiten(matrix, component, out[component])
+    out, failed = kernels.whiteners(matrices)
+    if failed is not None:
+        raise NotPositiveDefinite(failed)
     return out
-
-
-def _whiten(matrix, component, out):
-    """Write the inverse of the lower Cholesky factor of one matrix to ``out``.
-
-    The matrix is brought to a diagonal near one first, by powers of two: features
-    of any scale then neither overflow nor underflow, and no digit is lost.
-    """
-    variances = np.diagonal(matrix)
-    if not (np.all(np.isfinite(matrix)) and np.all(variances > 0)):
-        raise NotPositiveDefinite(component)
-    scale = np.exp2(np.round(0.5 * np.log2(variances)))
-    np.divide(matrix, scale, out=out)
-    out /= scale[:, np.newaxis]
-    # LAPACK sees the transpose, and works in place on its upper triangle.
-    factor, info = lapack.dpotrf(out.T, lower=0, overwrite_a=1)
-    # A pivot of the size of rounding errors might as well have been negative.
-    smallest = len(matrix) * np.finfo(float).eps
-    if info != 0 or np.diagonal(factor).min() ** 2 <= smallest:
-        raise NotPositiveDefinite(component)
-    inverse, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)
-    np.divide(inverse.T, scale, out=out)
 
 
 def inverses(matrices):

@@ -38,6 +38,7 @@ moments = _passes.moments
 log_density = _passes.log_density
 log_responsibilities = _passes.log_responsibilities
 labels = _passes.labels
+whiteners = _passes.whiteners
 
 __all__ = [
     "LOG_2PI",
@@ -46,4 +47,5 @@ __all__ = [
     "log_responsibilities",
     "moments",
     "statistics",
+    "whiteners",
 ]

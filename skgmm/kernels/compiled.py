@@ -13,6 +13,9 @@ instruction_set = SUPPORTED[0]
 
 moments = reference.moments
 
+# Matrices above this size are LAPACK's: below, to call it is most of the work.
+_LAPACK_FROM = 32
+
 
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     """See `reference.statistics`."""
@@ -64,6 +67,15 @@ def labels(rows, mixture):
     largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
     _densities(rows, mixture, largest, None, out)
     return largest, out
+
+
+def whiteners(matrices):
+    """See `reference.whiteners`."""
+    if matrices.shape[1] > _LAPACK_FROM:
+        return reference.whiteners(matrices)
+    out = np.empty(matrices.shape)
+    failed = _compiled.whiteners(matrices, out)
+    return out, None if failed < 0 else failed
 
 
 def _densities(rows, mixture, *out):

@@ -9,6 +9,7 @@ A mixture here is anything with ``weights`` (K,), ``means`` (K, D) and
 """
 
 import numpy as np
+from scipy.linalg import lapack
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -96,6 +97,45 @@ def labels(rows, mixture):
         largest[block] = joint.max(axis=0)
         out[block] = joint.argmax(axis=0)
     return largest, out
+
+
+def whiteners(matrices):
+    """Return the inverses of the lower Cholesky factors of matrices (K, D, D).
+
+    Returns
+    -------
+    whiteners : ndarray of shape (K, D, D)
+    failed : int or None
+        The first matrix that has no factor; the whiteners are not all there then.
+    """
+    out = np.empty(matrices.shape)
+    for component, matrix in enumerate(matrices):
+        if not _whiten(matrix, out[component]):
+            return out, component
+    return out, None
+
+
+def _whiten(matrix, out):
+    """Write the whitener of one matrix; return whether it has one.
+
+    The matrix is brought to a diagonal near one first, by powers of two: features
+    of any scale then neither overflow nor underflow, and no digit is lost.
+    """
+    variances = np.diagonal(matrix)
+    if not (np.all(np.isfinite(matrix)) and np.all(variances > 0)):
+        return False
+    scale = np.exp2(np.round(0.5 * np.log2(variances)))
+    np.divide(matrix, scale, out=out)
+    out /= scale[:, np.newaxis]
+    # LAPACK sees the transpose, and works in place on its upper triangle.
+    factor, info = lapack.dpotrf(out.T, lower=0, overwrite_a=1)
+    # A pivot of the size of rounding errors might as well have been negative.
+    smallest = len(matrix) * np.finfo(float).eps
+    if info != 0 or np.diagonal(factor).min() ** 2 <= smallest:
+        return False
+    inverse, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)
+    np.divide(inverse.T, scale, out=out)
+    return True
 
 
 def columns(rows, centre=None, scale=None):

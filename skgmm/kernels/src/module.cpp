@@ -6,6 +6,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
+#include <limits>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -143,6 +145,56 @@ static void densities(const std::string& isa, int form, AnyRows data, Input mean
   if (!ok) throw std::bad_alloc();
 }
 
+// The inverse of the lower Cholesky factor of one matrix; `row` has room for D numbers
+// twice.  The matrix is brought to a diagonal near one first, by powers of two: features
+// of any scale then neither overflow nor underflow.  False if it is not positive
+// definite; a pivot of the size of rounding errors might as well have been negative.
+static bool whiten(const double* a, std::size_t d, double* w, double* row) {
+  double* scale = row + d;
+  for (std::size_t i = 0; i < d; ++i) {
+    const double variance = a[i * d + i];
+    if (!(variance > 0) || !std::isfinite(variance)) return false;
+    scale[i] = std::exp2(std::nearbyint(0.5 * std::log2(variance)));
+  }
+  const double smallest = double(d) * std::numeric_limits<double>::epsilon();
+  for (std::size_t i = 0; i < d; ++i) {
+    double* own = w + i * d;
+    for (std::size_t j = 0; j <= i; ++j) {
+      const double* other = w + j * d;
+      double left = a[i * d + j] / scale[j] / scale[i];
+      for (std::size_t p = 0; p < j; ++p) left -= own[p] * other[p];
+      if (i == j && !(left > smallest && std::isfinite(left))) return false;
+      own[j] = i == j ? std::sqrt(left) : left / other[j];
+    }
+    for (std::size_t j = i + 1; j < d; ++j) own[j] = 0;
+  }
+  for (std::size_t i = 0; i < d; ++i) {
+    double* own = w + i * d;
+    for (std::size_t j = 0; j < i; ++j) {
+      double total = 0;
+      for (std::size_t p = j; p < i; ++p) total += own[p] * w[p * d + j];
+      row[j] = -total / own[i];
+    }
+    for (std::size_t j = 0; j < i; ++j) own[j] = row[j];
+    own[i] = 1 / own[i];
+  }
+  for (std::size_t i = 0; i < d; ++i)
+    for (std::size_t j = 0; j <= i; ++j) w[i * d + j] /= scale[j];
+  return true;
+}
+
+// Write the whiteners of matrices (K, D, D); return the first that has none, or -1.
+static int64_t whiteners(Input matrices, Output out) {
+  check(matrices.ndim() == 3 && matrices.shape(1) == matrices.shape(2));
+  check(matrices.size() == out.size());
+  const std::size_t d = matrices.shape(1);
+  std::vector<double> room(2 * d);
+  for (std::size_t c = 0; c < matrices.shape(0); ++c)
+    if (!whiten(matrices.data() + c * d * d, d, out.data() + c * d * d, room.data()))
+      return int64_t(c);
+  return -1;
+}
+
 static void exponentials(const std::string& isa, Input x, Output out) {
   check(x.size() == out.size());
   passes_of(isa).exponentials(x.data(), out.data(), int64_t(x.size()));
@@ -161,6 +213,7 @@ NB_MODULE(_compiled, m) {
   const auto maybe = nb::arg().noconvert().none();
   m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, maybe);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
+  m.def("whiteners", &whiteners, in, out);
   m.def("exponentials", &exponentials, in, in, out);
   m.def("logarithms", &logarithms, in, in, out);
 }
