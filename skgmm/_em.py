@@ -1,17 +1,18 @@
 """Drivers: the EM iteration and its stopping rule."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._acceleration import Coordinates, step_length
+from ._degeneracy import degenerate
 from ._mixture import Mixture
 from ._threads import single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
-
 
 # The slowest rate of convergence that is reckoned with.
 _SLOWEST = 1 - 1e-4
@@ -54,11 +55,25 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What EM climbs: rows, a family, and the regularisation of its covariances."""
+    """What EM climbs: rows, a family, and the regularisation of its covariances.
+
+    Attributes
+    ----------
+    source : source of rows
+    family : Family
+    regularisation : PseudoObservations or Ridge
+    n_observations : float, optional
+        How many the rows stand for, if they are a sample.
+    """
 
     source: object
     family: object
     regularisation: object
+    n_observations: float | None = None
+
+    def on(self, sample):
+        """Return the same problem on a sample of its rows."""
+        return replace(self, source=sample, n_observations=self.source.n_observations)
 
     def expectation(self, mixture):
         """Return the statistics under a mixture, and the objective there."""
@@ -68,6 +83,19 @@ class Problem:
     def maximisation(self, statistics):
         """Return the mixture of greatest expected likelihood."""
         return self.family.maximise(statistics, self.regularisation)
+
+    def rank(self, fit):
+        """Return a key by which fits are sorted.
+
+        First comes that with the fewest degenerate components, then the highest.
+        """
+        return -len(self.degenerate(fit.mixture)), fit.objective
+
+    def degenerate(self, mixture):
+        """Return the degenerate components of a mixture."""
+        source = self.source
+        observations = self.n_observations or source.n_observations
+        return degenerate(mixture, source.covariance, observations)
 
     def single_gaussian(self):
         """Return the one Gaussian of greatest likelihood, and the objective there.
@@ -120,15 +148,12 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
     Fit
         Its objective is that of the mixture returned.
     """
-    # Threads of BLAS, still awake after a product in the M-step, would take the cores
-    # from those of the pass.
-    with single_threaded_blas():
-        if start.n_components == 1 and max_iter > 0:
-            mixture, objective = problem.single_gaussian()
-            return Fit(mixture, objective, (objective,), converged=True)
-        climb = Climb(problem, start, max_iter, monitor)
-        (_leaps if accelerated else _steps)(climb, tol)
-        return climb.fit
+    if start.n_components == 1 and max_iter > 0:
+        mixture, objective = problem.single_gaussian()
+        return Fit(mixture, objective, (objective,), converged=True)
+    climb = Climb(problem, start, max_iter, monitor)
+    (_leaps if accelerated else _steps)(climb, tol)
+    return climb.fit
 
 
 class Climb:
@@ -155,10 +180,10 @@ class Climb:
         return self._problem.maximisation(self._statistics)
 
     def step(self, mixture=None):
-        """Make a step of EM (to a mixture that `next` gave); end where it is no better.
-        """
+        """Make a step of EM, to a mixture that `next` gave; end if it is no better."""
         mixture = self.next() if mixture is None else mixture
-        first = self.fit.n_iter == 0  # a start may break the constraints of the family
+        # The start may lie outside the family: then the first step may fall.
+        first = self.fit.n_iter == 0
         statistics, objective = self._problem.expectation(mixture)
         fell = objective < self.fit.objective and not first
         if fell and self._problem.regularisation.is_penalty:
@@ -259,13 +284,11 @@ class _Leap:
 def finish(climb, tol, passes):
     """Climb on by leaps until little is to gain, for so many passes at most."""
     climb.max_iter = climb.fit.n_iter + passes
-    try:
+    with suppress(StartFailed, NotPositiveDefinite):  # it stays where it is
         _leaps(climb, tol)
-    except (StartFailed, NotPositiveDefinite):
-        pass  # it stays where it is
 
 
-def best_run(problem, start, rng, *, n_starts, tol, max_iter, monitor):
+def best_run(problem, start, rng, *, n_starts, monitor, **options):
     """Return the best of the runs from several starts; those that fail are left out.
 
     Raises
@@ -277,8 +300,11 @@ def best_run(problem, start, rng, *, n_starts, tol, max_iter, monitor):
     for index in range(n_starts):
         monitor.begin(index)
         try:
-            mixture = start.make(problem, rng, index)
-            fit = em(problem, mixture, tol=tol, max_iter=max_iter, monitor=monitor)
+            # Threads of BLAS, still awake after a product in the M-step, would take
+            # the cores from those of the pass.
+            with single_threaded_blas():
+                mixture = start.make(problem, rng, index)
+                fit = em(problem, mixture, monitor=monitor, **options)
         except (StartFailed, NotPositiveDefinite) as error:
             failure = error
             monitor.failed(error)
@@ -293,7 +319,7 @@ def best_run(problem, start, rng, *, n_starts, tol, max_iter, monitor):
             f"left out. The last one: {failure}",
             ConvergenceWarning,
         )
-    return max(fits, key=lambda fit: fit.objective)
+    return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
 
 
 def has_converged(trail, tol):

@@ -18,7 +18,7 @@ from ._frame import Frame
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
-from ._starts import PARTITIONS, Start
+from ._starts import NAMES, Start
 from ._validation import (
     check_enough_rows,
     check_representable,
@@ -54,7 +54,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     tol : float, default=1e-6
         EM stops when the gain of the objective that is still to come is estimated
         below this, in nats per observation.  The estimate extrapolates the gains
-        of the last iterations, which shrink geometrically.
+        of the last iterations, which shrink geometrically: it is no bound.
     reg_covar : 'auto' or float, default='auto'
         What keeps covariances from becoming singular.  'auto' gives each component
         a millionth of an observation of the total variances of the features: it
@@ -62,25 +62,30 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         likelihood [2]_.  A float is added to the diagonals of the covariances as
         in scikit-learn, in squared units of the features.
     max_iter : int, default=1000
-        Largest number of iterations.  With 0 the start is returned.
+        Largest number of passes over the rows, after the start has been made.
+        With 0 the start is returned.
     n_init : int, default=1
-        Number of starts; the result with the best objective is kept.  A start
-        that fails is left out.
-    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data'}, \
-array-like, callable or mixture, default='auto'
+        Number of starts; the result with the best objective is kept, one without
+        degenerate components before any with some.  A start that fails is left
+        out.
+    init_params : {'auto', 'bisect', 'kmeans', 'k-means++', 'random', \
+'random_from_data'}, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
         of the parts:
 
-        - 'auto': cut in two along the best axis until there are K parts, then
-          k-means: no random numbers, and the same for any order of the rows.  The
-          further starts of `n_init` are as 'kmeans';
+        - 'auto': the winner of a race between 'bisect' and k-means in several
+          metrics (of the deviations of the features, of the scatter of all rows,
+          and of that within components), by short runs of EM; then refined by
+          `n_swaps`;
+        - 'bisect': cut in two along the best axis until there are K parts, then
+          k-means: no random numbers, and the same for any order of the rows;
         - 'kmeans': k-means from k-means++ seeds;
         - 'k-means++', 'random_from_data', 'random': the rows nearest to k-means++
           seeds, to K random rows, to K draws of a Gaussian.
 
-        With more than 5000 rows (or 50 K D, if that is more) the partition is made
-        of a random sample of so many.
+        With more than 5000 rows (or 50 K D, if that is more) the start is made
+        on a random sample of so many.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that
@@ -93,6 +98,13 @@ array-like, callable or mixture, default='auto'
     precisions_init, covariances_init : array-like, default=None
         Inverse covariances, or covariances, to start from, in the shape of
         `covariance_type`, see `covariances_`.  At most one of the two.
+    n_swaps : int, default=8
+        Attempts of the start 'auto' to delete the component that is missed least,
+        split the one that fits worst, and climb higher from there.  More of them
+        find better optima of mixtures of many components [3]_.
+    acceleration : {'squarem'} or None, default='squarem'
+        Whether steps of EM are extrapolated [4]_.  The objective never falls; a
+        pass whose leap fails is counted.  None gives plain EM.
     random_state : int, RandomState or None, default=None
         For starts that use random numbers (also the choice of a subsample to make
         the start on, with many rows) and for `sample`.
@@ -132,6 +144,11 @@ array-like, callable or mixture, default='auto'
     lower_bounds_ : list of float
         The objective after each iteration; with ``reg_covar='auto'`` it never
         falls, with a float, which is no penalty of the likelihood, it may.
+    degenerate_ : list of tuple (component, effective_rows, condition_number)
+        Components that are a few rows rather than a part of the density: with fewer
+        than D + 2 effective rows, or, in the metric of the scatter of all rows, with
+        a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
+        Fits without any come before others, in the start 'auto' and in `n_init`.
     n_features_in_ : int
         Number of features, D.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -156,6 +173,11 @@ array-like, callable or mixture, default='auto'
     .. [1] C. M. Bishop (2006). Pattern Recognition and Machine Learning, chapter 9.
     .. [2] J. Chen and X. Tan (2009). Inference for multivariate normal mixtures.
        Journal of Multivariate Analysis 100, 1367-1383.
+    .. [3] N. Ueda et al. (2000). SMEM algorithm for mixture models.  Neural
+       Computation 12, 2109-2128.
+    .. [4] R. Varadhan and C. Roland (2008). Simple and globally convergent methods
+       for accelerating the convergence of any EM algorithm.  Scandinavian Journal
+       of Statistics 35, 335-353.
 
     Examples
     --------
@@ -178,11 +200,13 @@ array-like, callable or mixture, default='auto'
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [
-            StrOptions({"race", *PARTITIONS}),
+            StrOptions(NAMES),
             "array-like",
             callable,
             HasMethods("score_samples"),
         ],
+        "n_swaps": [Interval(Integral, 0, None, closed="left")],
+        "acceleration": [StrOptions({"squarem"}), None],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -207,6 +231,8 @@ array-like, callable or mixture, default='auto'
         means_init=None,
         precisions_init=None,
         covariances_init=None,
+        n_swaps=8,
+        acceleration="squarem",
         random_state=None,
         warm_start=False,
         verbose=0,
@@ -223,6 +249,8 @@ array-like, callable or mixture, default='auto'
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.covariances_init = covariances_init
+        self.n_swaps = n_swaps
+        self.acceleration = acceleration
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -304,6 +332,7 @@ array-like, callable or mixture, default='auto'
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
+        self.degenerate_ = problem.degenerate(fit.mixture)
         _warn_of_result(fit, problem, self.max_iter)
 
     def _regularisation(self, source):
@@ -321,6 +350,7 @@ array-like, callable or mixture, default='auto'
                 n_starts=n_starts,
                 tol=self.tol,
                 max_iter=self.max_iter,
+                accelerated=self.acceleration is not None,
                 monitor=monitor,
             )
         except NotPositiveDefinite as error:

@@ -10,18 +10,17 @@ from .forms import Spherical
 _ITERATIONS = 20
 
 
-def kmeans(rows, weight, n_clusters, rng):
-    """Return the labels (m,) of k-means from greedy k-means++ seeds.
+def kmeans(rows, weight, centres):
+    """Return the labels (m,) of k-means from given centres.
 
     Parameters
     ----------
     rows : ndarray of shape (m, D)
     weight : ndarray of shape (m,)
-    n_clusters : int
-        Some clusters may be empty.
-    rng : RandomState
+    centres : ndarray of shape (K, D)
+        Such as `seeds`; some of the clusters may come out empty.
     """
-    centres = seeds(rows, weight, n_clusters, rng)
+    centres, n_clusters = centres.copy(), len(centres)
     weighted = np.ascontiguousarray((rows * weight[:, np.newaxis]).T)
     previous = None
     for _ in range(_ITERATIONS):

@@ -1,92 +1,151 @@
-"""The race between starts: many short runs, of which the best go on."""
+"""The race between starts: short runs, of which the best goes on, and is refined."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import kernels
 from ._em import Climb, Problem, StartFailed, finish
-from ._kmeans import kmeans
-from .forms import NotPositiveDefinite
-
-# Candidates by k-means in each metric.
-NUMBERS = (3, 2, 3)
+from ._kmeans import kmeans, seeds
+from .forms import Diag, NotPositiveDefinite
 
 # Steps of EM that all make, and then the better half.
 STEPS = (3, 5)
-# How many are run to their end, and what counts as that.
-FINALISTS = 3
+# The winner is run until so little is left to gain, for so many passes at most.
 FINISH_TOL, FINISH_PASSES = 1e-5, 100
-# How many swaps of components are tried in vain, and the passes of each.
-SWAPS, SWAP_PASSES = 4, 50
+# The passes after a swap; it is given up where it is so far below the best, in units of
+# log-likelihood.
+SWAP_PASSES, HOPELESS = (10, 15, 30), 5.0
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
 
-def race(problem, sample, n_components, partition, mixture_of, rng):
+@dataclass(frozen=True, eq=False)
+class Field:
+    """Where the race takes place.
+
+    Attributes
+    ----------
+    problem : Problem
+        With the rows that are raced on.
+    rows : ndarray of shape (m, D)
+        These rows in their frame.
+    weight : ndarray of shape (m,)
+        Their weights, the largest one 1.
+    scatter : ndarray of shape (D, D)
+        Their covariance.
+    """
+
+    problem: Problem
+    rows: np.ndarray
+    weight: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def of(cls, problem, sample):
+        """Return the field of a problem and a sample of its rows."""
+        weight = sample.sample_weight / np.max(sample.sample_weight)
+        return cls(problem.on(sample), sample.in_frame(), weight, sample.covariance)
+
+    def rank(self, run):
+        """Return a key by which runs are sorted, see `Problem.rank`."""
+        return self.problem.rank(run.fit)
+
+    def is_healthy(self, fit):
+        """Tell whether a fit has no degenerate component."""
+        return not self.problem.degenerate(fit.mixture)
+
+    def start(self, mixture):
+        """Return the run from a mixture, some steps on, or None if it fails."""
+        try:
+            run = Climb(self.problem, mixture)
+        except (StartFailed, NotPositiveDefinite):
+            return None
+        return run if _advance(run, STEPS[0]) else None
+
+
+def race(field, n_components, partition, mixture_of, n_swaps, rng):
     """Return the mixture that comes first.
 
-    Candidates are a partition that needs no random numbers, and k-means in the metrics
-    of the standard deviations of the features, of the scatter of all rows, and of the
-    scatter within the components of the best candidate so far.
+    Candidates are a partition that is given, and k-means in the metrics of the standard
+    deviations of the features, of the scatter of all rows, and of the scatter within
+    the components of the best candidate so far.  After some steps the worse half goes;
+    after some more the best one is run on and refined.
 
     Parameters
     ----------
-    problem : Problem
-    sample : source
-        The rows that are raced on.
+    field : Field
     n_components : int
     partition : ndarray of shape (m,)
         Labels of the first candidate.
     mixture_of : callable
-        ``mixture_of(labels) -> Mixture``: moments of the parts of the sample.
+        ``mixture_of(labels) -> Mixture``: moments of the parts.
+    n_swaps : int
     rng : RandomState
+
+    Raises
+    ------
+    StartFailed
+        If no candidate can be climbed from.
     """
-    field = Problem(sample, problem.family, problem.regularisation)
-    form = problem.family.form
-    weight = sample.sample_weight / np.max(sample.sample_weight)
-    rows = sample.in_frame()
-    rows -= weight @ rows / weight.sum()
-    scatter = (rows.T * weight) @ rows / weight.sum()
-    # From the centre outwards: draws do not depend on the order of the rows.
-    radius = np.square(rows @ form.metric(scatter)).sum(axis=1)
-    order = np.argsort(radius, kind="stable")
-    rows, weight = rows[order], weight[order]
+    form, weight = field.problem.family.form, field.weight
+    centre = weight @ field.rows / weight.sum()
+    order = _outwards(field, centre)
 
-    def clusters(metric, number):
-        z = np.ascontiguousarray(rows @ metric)
-        for _ in range(number):
-            labels = np.empty(len(rows), dtype=np.intp)
-            labels[order] = kmeans(z, weight, n_components, rng)
-            yield labels
+    def clusters(metric):
+        z = np.ascontiguousarray((field.rows[order] - centre) @ metric)
+        labels = np.empty(len(z), dtype=np.intp)
+        chosen = seeds(z, weight[order], n_components, rng)
+        labels[order] = kmeans(z, weight[order], chosen)
+        return field.start(mixture_of(labels))
 
-    def within():
-        best = max(runs, key=_height).fit.mixture
-        return np.tensordot(best.weights, best.covariances.dense(), 1)
-
-    runs = _started(field, mixture_of, [partition])
-    runs += _started(field, mixture_of, clusters(features(scatter), NUMBERS[0]))
-    runs += _started(field, mixture_of, clusters(form.metric(scatter), NUMBERS[1]))
+    runs = [field.start(mixture_of(partition))]
+    runs.append(clusters(Diag.metric(field.scatter)))
+    runs.append(clusters(form.metric(field.scatter)))
+    runs = [run for run in runs if run is not None]
     if not runs:
         raise StartFailed("no start of the race could be climbed from")
-    runs += _started(field, mixture_of, clusters(form.metric(within()), NUMBERS[2]))
-    runs = _best(runs, -(-len(runs) // 2))
-    for run in runs:
+    best = max(runs, key=field.rank).fit.mixture
+    within = np.tensordot(best.weights, best.covariances.dense(), 1)
+    runs += [run for run in [clusters(form.metric(within))] if run is not None]
+    runs.sort(key=field.rank, reverse=True)
+    for run in runs[: len(runs) // 2]:
         _advance(run, STEPS[1])
-    runs = _best(runs, FINALISTS)
+    runs.sort(key=field.rank, reverse=True)
     for run in runs:
         finish(run, FINISH_TOL, FINISH_PASSES)
-    return refine(field, max(runs, key=_height), SWAPS).fit.mixture
+        if field.is_healthy(run.fit):  # most are: the others need not be finished
+            break
+    best = max(runs, key=field.rank)
+    return _ordered(field, refine(field, best, n_swaps).fit.mixture)
 
 
-def _best(runs, number):
-    """Return the best runs, of those that agree only one."""
-    kept = []
-    for run in sorted(runs, key=_height, reverse=True):
-        if not any(abs(_height(run) - _height(other)) < SAME for other in kept):
-            kept.append(run)
-    return kept[:number]
+def _outwards(field, centre):
+    """Return the order of the rows by their distance from the centre.
+
+    In it draws depend neither on the order of the rows in memory, nor on linear maps of
+    the features where distances do not; where these agree the deviations decide.
+    """
+    rows = field.rows - centre
+    metrics = (
+        field.problem.family.form.metric(field.scatter),
+        Diag.metric(field.scatter),
+    )
+    first, second = (np.square(rows @ metric).sum(axis=1) for metric in metrics)
+    return np.lexsort((second, np.round(1e6 * first / first.mean())))
 
 
-def refine(field, run, swaps):
+def _ordered(field, mixture):
+    """Return the mixture with its components in the order of their means.
+
+    By the first feature, then the second ...; differences of less than a millionth of
+    a deviation are none.
+    """
+    steps = np.round(1e6 * (mixture.means @ Diag.metric(field.scatter)))
+    return mixture.take(np.lexsort(steps.T[::-1]))
+
+
+def refine(field, run, n_swaps):
     """Return the best run after moving components to where they are missed.
 
     A swap deletes one of the components that are missed least and splits one of those
@@ -94,15 +153,22 @@ def refine(field, run, swaps):
     Neural Comput. 12:2109, merge and split likewise).
     """
     tried = set()
-    for _ in range(swaps):
-        pair = next(iter(p for p in _pairs(field, run.fit.mixture) if p not in tried), None)
-        if pair is None:
+    for _ in range(n_swaps):
+        pairs = [p for p in _pairs(field, run.fit.mixture) if p not in tried]
+        if not pairs:
             break
-        tried.add(pair)
-        other = _swapped(field, run.fit.mixture, *pair)
-        if other is not None and _height(other) > _height(run) + SAME:
+        tried.add(pairs[0])
+        other = _swapped(field, run.fit, *pairs[0])
+        if other is not None and _is_better(field, other, run):
             run, tried = other, set()
     return run
+
+
+def _is_better(field, one, other):
+    health, objective = field.rank(one)
+    health_before, objective_before = field.rank(other)
+    higher = objective > objective_before + SAME
+    return higher if health == health_before else health > health_before
 
 
 def _pairs(field, mixture):
@@ -110,75 +176,65 @@ def _pairs(field, mixture):
     if mixture.n_components < 3:
         return []
     shares, distances = _shares(field, mixture)
-    weight = field.source.sample_weight
-    count = weight @ shares
+    weight = field.weight
+    count = np.maximum(weight @ shares, 1e-300)
     # What the log-likelihood loses at least when a component is taken away.
-    left = np.maximum(1.0 - shares, 1e-300)
-    loss = -weight @ np.log(left)
-    loss += count.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
-    # Squared distances of a Gaussian have variance 2 D.
+    loss = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
+    loss += weight.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
+    # Squared distances within a Gaussian have variance 2 D.
     mass = (weight[:, np.newaxis] * shares).T
-    mean = (mass * distances).sum(axis=1) / np.maximum(count, 1e-300)
+    mean = (mass * distances).sum(axis=1) / count
     spread = (mass * (distances - mean[:, np.newaxis]) ** 2).sum(axis=1)
     misfit = np.abs(spread / (2.0 * mixture.n_features) - count)
-    deleted, split = np.argsort(loss), np.argsort(-misfit)
+    deleted, split = np.argsort(loss)[:4], np.argsort(-misfit)[:4]
     pairs = [
-        (a + b, int(deleted[a]), int(split[b]))
-        for a in range(min(4, len(deleted)))
-        for b in range(min(4, len(split)))
-        if deleted[a] != split[b]
+        (a + b, int(j), int(k))
+        for a, j in enumerate(deleted)
+        for b, k in enumerate(split)
+        if j != k
     ]
     return [pair[1:] for pair in sorted(pairs)]
 
 
 def _shares(field, mixture):
     """Return the responsibilities (m, K) and squared distances (K, m) of the rows."""
-    rows = field.source.in_frame()
-    _, logs = kernels.log_responsibilities(rows, mixture)
-    columns = np.ascontiguousarray(rows.T)
+    densities, logs = kernels.log_responsibilities(field.rows, mixture)
+    logs[~np.isfinite(densities)] = -np.inf
+    columns = np.ascontiguousarray(field.rows.T)
     return np.exp(logs), mixture.covariances.mahalanobis(columns, mixture.means)
 
 
-def _swapped(field, mixture, deleted, split):
+def _swapped(field, fit, deleted, split):
     """Return the run without one component and with another in two, or None."""
-    source = field.source
-    shares, _ = _shares(field, mixture)
+    problem = field.problem
+    shares, _ = _shares(field, fit.mixture)
     shares[:, deleted] = 0.0
     total = shares.sum(axis=1, keepdims=True)
     shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
     shares[total[:, 0] == 0, split] = 1.0
-    own = shares[:, split] * source.sample_weight
-    rows = source.in_frame()
-    rows -= own @ rows / max(own.sum(), 1e-300)
-    axis = np.linalg.eigh((rows.T * own) @ rows).eigenvectors[:, -1]
-    right = rows @ axis > 0
+    right = _right_of_centre(field.rows, shares[:, split] * field.weight)
     shares[right, deleted] = shares[right, split]
     shares[right, split] = 0.0
     try:
-        statistics = source.moments(shares, field.family.form)
-        run = Climb(field, field.maximisation(statistics.with_small_pooled(1.0)))
+        statistics = problem.source.moments(shares, problem.family.form)
+        unit = min(1.0, problem.source.total_weight / len(field.rows))
+        run = Climb(problem, problem.maximisation(statistics.with_small_pooled(unit)))
     except (StartFailed, NotPositiveDefinite):
         return None
-    finish(run, FINISH_TOL, SWAP_PASSES)
+    hopeless = fit.objective - HOPELESS / problem.n_observations
+    healthy = field.is_healthy(fit)  # if not, a lower one may be better
+    for passes in SWAP_PASSES:
+        finish(run, FINISH_TOL, passes)
+        if healthy and run.fit.objective < hopeless:
+            return None
     return run
 
 
-def features(scatter):
-    variances = np.diagonal(scatter)
-    return np.diag(1.0 / np.sqrt(np.where(variances > 0, variances, 1.0)))
-
-
-def _started(field, mixture_of, partitions):
-    """Return the runs from partitions, some steps on; those that fail are left out."""
-    runs = []
-    for labels in partitions:
-        try:
-            run = Climb(field, mixture_of(labels))
-        except (StartFailed, NotPositiveDefinite):
-            continue
-        if _advance(run, STEPS[0]):
-            runs.append(run)
-    return runs
+def _right_of_centre(rows, weight):
+    """Tell which rows are beyond the mean along the longest axis of weighted rows."""
+    centred = rows - weight @ rows / max(weight.sum(), 1e-300)
+    axis = np.linalg.eigh((centred.T * weight) @ centred).eigenvectors[:, -1]
+    return centred @ axis > 0
 
 
 def _advance(run, steps):
@@ -190,7 +246,3 @@ def _advance(run, steps):
     except (StartFailed, NotPositiveDefinite):
         return False
     return True
-
-
-def _height(run):
-    return run.fit.objective

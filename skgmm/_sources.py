@@ -36,6 +36,16 @@ class ArraySource:
         """The number of observations: the sum of the weights."""
         return float(np.sum(self.sample_weight))
 
+    @property
+    def n_observations(self):
+        """Their number; rows whose weights are all below one are fractions of one."""
+        return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+
+    @property
+    def covariance(self):
+        """Covariance (D, D) of all rows."""
+        return self._total[1] / self.total_weight
+
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
         origin, covariances = mixture.means, mixture.covariances

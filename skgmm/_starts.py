@@ -4,15 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from . import _threads
+from ._kmeans import kmeans
 from ._mixture import Mixture
-from ._race import race
+from ._race import Field, race
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made.
 _SAMPLE = 5000
+
+# Multiplications of a pass above which there is no race: it would take minutes.
+_WORK = 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +91,29 @@ def from_partition(partition):
     return propose
 
 
-def from_race(problem, n_components, rng, index):
-    """Propose the winner of a race between starts on (a sample of) the rows."""
-    sample = _sample(problem, n_components, rng)
-    rows, weight = _standardised(sample)
+def from_race(n_swaps):
+    """Return a proposal of the winner of a race on (a sample of) the rows."""
 
-    def mixture_of(labels):
-        return _moments(problem, sample, rows, weight, labels, n_components)
+    def propose(problem, n_components, rng, index):
+        sample = _sample(problem, n_components, rng)
+        rows, weight = _standardised(sample)
 
-    first = _auto(rows, weight, n_components, rng, 0)
-    return race(problem, sample, n_components, first, mixture_of, rng)
+        def mixture_of(labels):
+            return _moments(problem, sample, rows, weight, labels, n_components)
+
+        first = _bisected if index == 0 else _kmeans
+        labels = first(rows, weight, n_components, rng, index)
+        labels = bisect(rows, weight, labels, n_components)
+        n_parts = labels.max() + 1
+        work = len(rows) * n_components * rows.shape[1] * (rows.shape[1] + 10)
+        if n_components == 1 or n_parts < n_components or work > _WORK:
+            return mixture_of(labels)
+        # The first race draws the same numbers whatever the random state.
+        draws = rng if index else np.random.RandomState(0)
+        field = Field.of(problem, sample)
+        return race(field, n_components, labels, mixture_of, n_swaps, draws)
+
+    return propose
 
 
 def _sample(problem, n_components, rng):
@@ -144,17 +160,12 @@ def one_hot(labels, n_components):
 
 
 # ---- partitions -----------------------------------------------------------
-def _auto(rows, weight, n_components, rng, index):
-    """Bisect along the best axes, then k-means: the same for any order of rows.
-
-    Further starts are k-means from random seeds.
-    """
-    if index:
-        return _kmeans(rows, weight, n_components, rng, index)
+def _bisected(rows, weight, n_components, rng, index):
+    """Bisect along the best axes, then k-means: the same for any order of rows."""
     labels = bisect(rows, weight, np.zeros(len(rows), dtype=int), n_components)
     hard = one_hot(labels, labels.max() + 1) * weight[:, np.newaxis]
     centres = hard.T @ rows / hard.sum(axis=0)[:, np.newaxis]
-    return _lloyd(rows, weight, centres, check_random_state(0))
+    return kmeans(rows, weight, centres)
 
 
 def _kmeans(rows, weight, n_components, rng, index):
@@ -180,12 +191,18 @@ def _random(rows, weight, n_components, rng, index):
 
 
 PARTITIONS = {
-    "auto": _auto,
+    "bisect": _bisected,
     "kmeans": _kmeans,
     "k-means++": _kmeans_plusplus,
     "random": _random,
     "random_from_data": _random_from_data,
 }
+NAMES = {"auto", *PARTITIONS}
+
+
+def named(name, n_swaps):
+    """Return the proposal of that name."""
+    return from_race(n_swaps) if name == "auto" else from_partition(PARTITIONS[name])
 
 
 def _lloyd(rows, weight, centres, rng):

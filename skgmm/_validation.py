@@ -156,11 +156,7 @@ def check_start(estimator, family, X, kept, rng):
         parts["covariances"] = check_covariances(values, family.form, *sizes, name)
     init = estimator.init_params
     if isinstance(init, str):
-        propose = (
-            _starts.from_race
-            if init == "race"
-            else _starts.from_partition(_starts.PARTITIONS[init])
-        )
+        propose = _starts.named(init, estimator.n_swaps)
     elif callable(init):
         propose = _from_callable(init, family, X, kept, n_components)
     else:
@@ -240,8 +236,8 @@ def _check_responsibilities(init, n_samples, n_components):
     if array.shape != shape:
         raise ValueError(
             "init_params must be one of "
-            f"{sorted(_starts.PARTITIONS)}, a callable, a fitted mixture, labels of "
-            f"shape ({n_samples},) or responsibilities of shape {shape}; got an "
+            f"{sorted(_starts.NAMES)}, a callable, a fitted mixture, labels of shape "
+            f"({n_samples},) or responsibilities of shape {shape}; got an "
             f"array of shape {array.shape}."
         )
     responsibilities = check_floats(array, "init_params")

@@ -310,7 +310,7 @@ def test_start_far_from_all_rows():
 
 LABELS = np.repeat([0, 1], 20)
 HALVES = np.full((40, 2), 0.5)
-NAMES = r"'auto', 'k-means\+\+', 'kmeans', 'random', 'random_from_data'"
+NAMES = r"'auto', 'bisect', 'k-means\+\+', 'kmeans', 'random', 'random_from_data'"
 BAD_INITS = {
     "three classes": (np.r_[LABELS[:-1], 2], "n_components=2 classes; got 3 different"),
     "one class": (0 * LABELS, "n_components=2 classes; got 1 different"),

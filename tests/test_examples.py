@@ -20,7 +20,7 @@ PICTURES = {
     "plot_one_dimension.py": ["galaxies.png", "one_gaussian.png"],
 }
 # Rows of the tables begin with numbers, and may end with a word.
-ROW = re.compile(r"^\s*([-\d.]+(?:[\s()]+[-\d.]+)+)[\s()]*(best)?$")
+ROW = re.compile(r"^\s*([-\d.]+(?:[\s()]+[-\d.]+)+)[\s()]*(best|chosen)?$")
 
 
 class Run:
@@ -84,7 +84,7 @@ def test_old_faithful_has_two_components(old_faithful):
     scores, best = old_faithful.table("Held-out log-likelihood")
     np.testing.assert_array_equal(scores[:, 0], [1, 2, 3, 4, 5])
     assert best == [1]
-    assert scores[:, 1].argmax() == 1
+    assert scores[1, 1] > scores[:, 1].max() - 0.03  # a standard error
     assert scores[1, 1] > scores[0, 1] + 0.3
 
 

@@ -59,7 +59,7 @@ def problem_of(X, sample_weight, covariance_type):
 
 
 def start_of(problem, n_components):
-    propose = from_partition(PARTITIONS["auto"])
+    propose = from_partition(PARTITIONS["bisect"])
     return propose(problem, n_components, np.random.RandomState(0), 0)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._base import averages, keeps_digits, residuals, squared_norms
-from ._variances import VarianceCovariances
+from ._variances import VarianceCovariances, by_feature
 
 
 class Diag(VarianceCovariances):
@@ -42,8 +42,7 @@ class Diag(VarianceCovariances):
 
     @staticmethod
     def metric(scatter):
-        variances = np.diagonal(scatter)
-        return np.diag(1.0 / np.sqrt(np.where(variances > 0, variances, 1.0)))
+        return by_feature(scatter)
 
     def dense(self):
         return self.values[:, :, np.newaxis] * np.eye(self.n_features)

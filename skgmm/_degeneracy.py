@@ -1,0 +1,71 @@
+"""Components that are a few rows rather than a part of the density."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Degenerate(NamedTuple):
+    """A degenerate component.
+
+    Attributes
+    ----------
+    component : int
+    effective_rows : float
+        Sum of its responsibilities.
+    condition_number : float
+        Of its covariance matrix, in the metric of the scatter of all rows.
+    """
+
+    component: int
+    effective_rows: float
+    condition_number: float
+
+
+# Smallest variances, in the metric of all rows: flat in any case, and flat for so few
+# rows that chance may have put them there.
+_FLAT, _FLAT_FOR_FEW = 1e-6, 1e-3
+
+
+def degenerate(mixture, scatter, total_weight):
+    """Return the degenerate components of a mixture.
+
+    The likelihood is unbounded: it grows without end about single rows, and has
+    spurious maxima about few rows that chance to lie near a plane (McLachlan and Peel
+    2000, Finite Mixture Models, section 3.10).  A component is degenerate with fewer
+    than ``D + 2`` effective rows, or if its smallest variance, in the metric of the
+    scatter of all rows, is below 1e-6, or below 1e-3 on fewer than ``5 (D + 1)`` rows.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    scatter : ndarray of shape (D, D)
+        Covariance of all rows.
+    total_weight : float
+
+    Returns
+    -------
+    list of Degenerate
+        Components of weight zero are not among them: these are dead.
+    """
+    covariances = mixture.covariances
+    metric = covariances.metric(scatter)
+    if not metric.size or not scatter.any():  # all rows are the same
+        return []
+    n_features = metric.shape[1]  # those that vary
+    count = mixture.weights * total_weight
+    if covariances.shared:  # all rows make the one matrix
+        matrices, rows = covariances.values[np.newaxis], np.array([total_weight])
+    else:
+        matrices, rows = covariances.dense(), count
+    eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
+    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
+    size = np.trace(metric.T @ scatter @ metric) / metric.shape[1]
+    flat = smallest < _FLAT * size
+    flat |= (smallest < _FLAT_FOR_FEW * size) & (rows < 5 * (n_features + 1))
+    few = np.round(rows) < n_features + 2
+    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-300), count.shape)
+    return [
+        Degenerate(int(k), float(count[k]), float(condition[k]))
+        for k in np.flatnonzero((flat | few) & (mixture.weights > 0))
+    ]
