@@ -123,7 +123,10 @@ fig, axes = plt.subplots(2, 3, figsize=(8, 6), sharex=True, sharey=True)
 for ax, n_iter in zip(axes.flat, [0, 1, 2, 5, 10, 20], strict=True):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped on the way
-        state = GaussianMixture(2, init_params=start, max_iter=n_iter, tol=0).fit(Z)
+        mixture = GaussianMixture(
+            2, init_params=start, max_iter=n_iter, tol=0, acceleration=None
+        )
+        state = mixture.fit(Z)
     shade = state.predict_proba(Z)[:, 1]
     ax.scatter(*Z.T, c=shade, cmap=blend, vmin=0, vmax=1, s=16, alpha=0.4, lw=0)
     draw_mixture(ax, state)

@@ -12,10 +12,10 @@ from .forms import Diag, NotPositiveDefinite
 # Steps of EM that all make, and then the better half.
 STEPS = (3, 5)
 # The winner is run until so little is left to gain, for so many passes at most.
-FINISH_TOL, FINISH_PASSES = 1e-5, 100
+FINISH_TOL, FINISH_PASSES = 1e-6, 300
 # The passes after a swap; it is given up where it is so far below the best, in units of
 # log-likelihood.
-SWAP_PASSES, HOPELESS = (10, 15, 30), 5.0
+SWAP_TOL, SWAP_PASSES, HOPELESS = 1e-5, (10, 15, 30), 5.0
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
@@ -160,6 +160,7 @@ def refine(field, run, n_swaps):
         tried.add(pairs[0])
         other = _swapped(field, run.fit, *pairs[0])
         if other is not None and _is_better(field, other, run):
+            finish(other, FINISH_TOL, FINISH_PASSES)
             run, tried = other, set()
     return run
 
@@ -224,7 +225,7 @@ def _swapped(field, fit, deleted, split):
     hopeless = fit.objective - HOPELESS / problem.n_observations
     healthy = field.is_healthy(fit)  # if not, a lower one may be better
     for passes in SWAP_PASSES:
-        finish(run, FINISH_TOL, passes)
+        finish(run, SWAP_TOL, passes)
         if healthy and run.fit.objective < hopeless:
             return None
     return run

@@ -64,7 +64,7 @@ def test_weights_reach_the_end_of_a_pipeline(problem, sample_weight):
     pipeline.fit(problem.X, sample_weight=sample_weight)
 
     Z = pipeline[0].transform(problem.X)
-    alone = fitted(Z, 3, sample_weight=sample_weight)
+    alone = GaussianMixture(3).fit(Z, sample_weight=sample_weight)
     np.testing.assert_array_equal(pipeline[-1].means_, alone.means_)
     score = pipeline.score(problem.X, sample_weight=sample_weight)
     assert score == alone.score(Z, sample_weight=sample_weight)
@@ -82,7 +82,7 @@ def test_weights_reach_the_folds_of_a_search(problem, sample_weight):
         [2, 3], search.cv_results_["split0_test_score"], strict=True
     ):
         X, W = problem.X, sample_weight
-        alone = fitted(X[halves], n_components, sample_weight=W[halves])
+        alone = GaussianMixture(n_components).fit(X[halves], sample_weight=W[halves])
         assert score == alone.score(X[~halves], sample_weight=W[~halves])
 
 
@@ -180,6 +180,6 @@ def test_a_callback_may_stop_the_fit(slow):
 
 def test_a_callback_changes_nothing(slow):
     watched = with_callback(Recorder(slow)).fit(slow)
-    alone = fitted(slow, 3, reg_covar=0.0, tol=1e-9)
+    alone = GaussianMixture(3, reg_covar=0.0, tol=1e-9).fit(slow)
     np.testing.assert_array_equal(watched.means_, alone.means_)
     assert watched.lower_bounds_ == alone.lower_bounds_

@@ -1,0 +1,138 @@
+"""The race of starts, its k-means, swaps, and degenerate components."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+from strategies import TYPES, case
+
+from skgmm import GaussianMixture
+from skgmm._degeneracy import Degenerate
+from skgmm._kmeans import kmeans, seeds
+
+types = pytest.mark.parametrize("covariance_type", TYPES)
+
+
+def test_kmeans_ends_where_that_of_sklearn_does():
+    X = case(3, 4, 3, distance=8.0, n_rows=600).X
+    rng = np.random.RandomState(0)
+    weight = rng.uniform(0.5, 2.0, len(X))
+    centres = seeds(X, weight, 4, rng)
+    labels = kmeans(X, weight, centres)
+    theirs = KMeans(4, init=centres, n_init=1, tol=0).fit(X, sample_weight=weight)
+    assert adjusted_rand_score(labels, theirs.labels_) == 1
+
+
+def test_seeds_of_few_distinct_rows():
+    X = np.repeat([[0.0], [1.0]], 5, axis=0)
+    chosen = seeds(X, np.ones(10), 4, np.random.RandomState(0))
+    assert set(chosen[:2, 0]) == {0.0, 1.0}
+    assert chosen.shape == (4, 1)
+
+
+def test_seeds_are_never_rows_without_weight():
+    X = np.arange(10.0)[:, np.newaxis]
+    weight = (X[:, 0] < 3).astype(float)
+    chosen = seeds(X, weight, 3, np.random.RandomState(0))
+    assert set(chosen[:, 0]) == {0.0, 1.0, 2.0}
+
+
+def stripes(n_rows=1000):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 2)) * [100.0, 1.0]
+    X[: n_rows // 2, 1] += 10.0
+    return X, np.arange(n_rows) < n_rows // 2
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_stripes_are_found(covariance_type):
+    X, labels = stripes()
+    mixture = GaussianMixture(2, covariance_type=covariance_type)
+    assert adjusted_rand_score(mixture.fit_predict(X), labels) == 1
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("seed", range(3))
+def test_mixed_features_give_the_same_partition(covariance_type, seed):
+    rng = np.random.default_rng(seed)
+    X = case(seed, 4, 3, distance=7.0, n_rows=600).X
+    mixing = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1.0, 3.0, 0.2]
+    scale = 10.0 ** rng.uniform(-6, 6, 3)
+    one = GaussianMixture(4, covariance_type=covariance_type).fit(X)
+    other = GaussianMixture(4, covariance_type=covariance_type).fit(X @ mixing * scale)
+    labels = other.predict(X @ mixing * scale)
+    assert adjusted_rand_score(one.predict(X), labels) == 1
+    jacobian = np.linalg.slogdet(mixing)[1] + np.log(scale).sum()
+    score = other.score(X @ mixing * scale) + jacobian
+    assert score == pytest.approx(one.score(X), abs=1e-6)
+
+
+@types
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_rows_and_state_do_not_matter(covariance_type, seed):
+    X = case(seed, 4, 2, distance=6.0, n_rows=400).X
+    order = np.random.default_rng(seed).permutation(len(X))
+    one = GaussianMixture(4, covariance_type=covariance_type, random_state=1).fit(X)
+    other = GaussianMixture(4, covariance_type=covariance_type).fit(X[order])
+    assert one.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-6)
+
+
+def test_components_are_in_the_order_of_their_means():
+    X = case(0, 5, 2, distance=10.0, n_rows=600).X
+    means = GaussianMixture(5).fit(X).means_
+    assert np.all(np.diff(means[:, 0]) > 0)
+
+
+def test_swaps_find_higher_optima():
+    gains = []
+    for seed in range(6):
+        X = case(seed, 8, 2, distance=4.0, n_rows=800).X
+        none, some = (GaussianMixture(8, n_swaps=n).fit(X) for n in (0, 20))
+        assert len(some.degenerate_) <= len(none.degenerate_)
+        gains.append(some.lower_bound_ - none.lower_bound_)
+    # What looked like the end of a climb may have been a plateau: not each is a gain.
+    assert min(gains) > -2e-3
+    assert np.mean(gains) > 1e-3
+
+
+# ---- degenerate components ----
+def test_a_few_rows_are_degenerate():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(100, 2)), 20 + 0.05 * rng.normal(size=(3, 2))])
+    labels = np.repeat([0, 1], [100, 3])
+    mixture = GaussianMixture(2, init_params=labels).fit(X)
+    [(component, rows, condition)] = mixture.degenerate_
+    assert isinstance(mixture.degenerate_[0], Degenerate)
+    assert component == 1
+    assert rows == pytest.approx(3, abs=1e-3)
+    assert condition >= 1
+
+
+def test_rows_in_a_line_are_degenerate():
+    rng = np.random.default_rng(0)
+    line = np.linspace(0, 1, 300)[:, np.newaxis] * [1.0, 2.0] + 10
+    line += 1e-3 * rng.normal(size=line.shape)
+    X = np.vstack([rng.normal(size=(100, 2)), line])
+    labels = np.repeat([0, 1], [100, 300])
+    mixture = GaussianMixture(2, init_params=labels).fit(X)
+    assert [sick.component for sick in mixture.degenerate_] == [1]
+    assert mixture.degenerate_[0].condition_number > 1e4
+
+
+@types
+def test_healthy_components_are_not_degenerate(covariance_type):
+    X = case(0, 3, 2, distance=8.0).X
+    X = np.column_stack([X, np.full(len(X), 7.0)])
+    with pytest.warns(UserWarning, match="have one value only"):
+        mixture = GaussianMixture(3, covariance_type=covariance_type).fit(X)
+    assert mixture.degenerate_ == []
+
+
+def test_healthy_fits_come_before_spurious_ones():
+    # Noise: the likelihood is largest about single rows.
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    collapsed = GaussianMixture(3, init_params="bisect").fit(X)
+    healthy = GaussianMixture(3).fit(X)
+    assert collapsed.degenerate_
+    assert healthy.degenerate_ == []
+    assert healthy.lower_bound_ < collapsed.lower_bound_
