@@ -180,9 +180,11 @@ def test_rows_of_weight_zero_are_not_there(init_params):
         init_params=init_params,
         random_state=0,
     )
-    # NumPy sums ones that take no memory by another route: up to rounding.
+    # NumPy sums ones that take no memory by another route: up to rounding, of which the
+    # leaps of a race make more.
     without = start(init_params=init_params, random_state=0)
-    assert_same(mixture, without, rtol=1e-13, atol=1e-13)
+    rounding = 1e-7 if init_params == "auto" else 1e-13
+    assert_same(mixture, without, rtol=rounding, atol=rounding)
 
 
 # The rows with weight agree in each component.
