@@ -27,7 +27,7 @@ class Degenerate(NamedTuple):
 _FLAT, _FLAT_FOR_FEW = 1e-6, 1e-3
 
 
-def degenerate(mixture, scatter, total_weight):
+def degenerate(mixture, total, n_observations):
     """Return the degenerate components of a mixture.
 
     The likelihood is unbounded: it grows without end about single rows, and has
@@ -39,31 +39,24 @@ def degenerate(mixture, scatter, total_weight):
     Parameters
     ----------
     mixture : Mixture
-    scatter : ndarray of shape (D, D)
-        Covariance of all rows.
-    total_weight : float
+    total : ndarray
+        Covariance of all rows, see `Covariances.extreme_eigenvalues`.
+    n_observations : float
 
     Returns
     -------
     list of Degenerate
         Components of weight zero are not among them: these are dead.
     """
-    covariances = mixture.covariances
-    metric = covariances.metric(scatter)
-    if not metric.size or not scatter.any():  # all rows are the same
+    smallest, largest, rank = mixture.covariances.extreme_eigenvalues(total)
+    if rank == 0:  # all rows are the same
         return []
-    n_features = metric.shape[1]  # those that vary
-    count = mixture.weights * total_weight
-    if covariances.shared:  # all rows make the one matrix
-        matrices, rows = covariances.values[np.newaxis], np.array([total_weight])
-    else:
-        matrices, rows = covariances.dense(), count
-    eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
-    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
-    size = np.trace(metric.T @ scatter @ metric) / metric.shape[1]
-    flat = smallest < _FLAT * size
-    flat |= (smallest < _FLAT_FOR_FEW * size) & (rows < 5 * (n_features + 1))
-    few = np.round(rows) < n_features + 2
+    count = mixture.weights * n_observations
+    # A matrix that is shared is made of all rows.
+    rows = np.array([n_observations]) if mixture.covariances.shared else count
+    flat = smallest < _FLAT
+    flat |= (smallest < _FLAT_FOR_FEW) & (rows < 5 * (rank + 1))
+    few = np.round(rows) < rank + 2
     condition = np.broadcast_to(largest / np.maximum(smallest, 1e-300), count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))

@@ -94,8 +94,9 @@ class Problem:
     def degenerate(self, mixture):
         """Return the degenerate components of a mixture."""
         source = self.source
+        _, scatter = source.total(self.family.form)
         observations = self.n_observations or source.n_observations
-        return degenerate(mixture, source.covariance, observations)
+        return degenerate(mixture, scatter / source.total_weight, observations)
 
     def single_gaussian(self):
         """Return the one Gaussian of greatest likelihood, and the objective there.

@@ -45,7 +45,10 @@ class Field:
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         weight = sample.sample_weight / np.max(sample.sample_weight)
-        return cls(problem.on(sample), sample.in_frame(), weight, sample.covariance)
+        rows = sample.in_frame()
+        centred = rows - weight @ rows / weight.sum()
+        scatter = (centred.T * weight) @ centred / weight.sum()
+        return cls(problem.on(sample), rows, weight, scatter)
 
     def rank(self, run):
         """Return a key by which runs are sorted, see `Problem.rank`."""
@@ -69,8 +72,8 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
     Candidates are a partition that is given, and k-means in the metrics of the standard
     deviations of the features, of the scatter of all rows, and of the scatter within
-    the components of the best candidate so far.  After some steps the worse half goes;
-    after some more the best one is run on and refined.
+    the components of the best candidate so far.  The better half makes more steps;
+    then the best one without degenerate components is run to its end, and refined.
 
     Parameters
     ----------

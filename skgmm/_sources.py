@@ -10,7 +10,6 @@ from . import _threads, kernels
 from ._frame import Frame
 from ._mixture import Mixture
 from ._statistics import Statistics
-from .forms import Full
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +40,6 @@ class ArraySource:
         """Their number; rows whose weights are all below one are fractions of one."""
         return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
 
-    @property
-    def covariance(self):
-        """Covariance (D, D) of all rows."""
-        return self._total[1] / self.total_weight
-
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
         origin, covariances = mixture.means, mixture.covariances
@@ -54,16 +48,26 @@ class ArraySource:
         def part(chunk):
             return kernels.statistics(*self._part(chunk), mixture, within=within)
 
-        statistics = self._sum(part, origin, type(covariances))
-        return statistics if within else statistics.with_total(*self._total)
+        form = type(covariances)
+        statistics = self._sum(part, origin, form)
+        return statistics if within else statistics.with_total(*self.total(form))
+
+    def total(self, form):
+        """Return the mean (D,) and the scatter of all rows.
+
+        The scatter is that of one component in a form: read once, and kept.
+        """
+        form = form.for_total()
+        if form not in self._totals:
+            sizes = 1, self.rows.shape[1]
+            unit = Mixture(np.ones(1), np.zeros(sizes), form.unit(*sizes))
+            single = self.statistics(unit)
+            self._totals[form] = single.means()[0], single.scatter()[0]
+        return self._totals[form]
 
     @cached_property
-    def _total(self):
-        """Mean (D,) and scatter (D, D) of all rows."""
-        n_features = self.rows.shape[1]
-        unit = Full.unit(1, n_features)
-        single = self.statistics(Mixture(np.ones(1), np.zeros((1, n_features)), unit))
-        return single.means()[0], single.scatter()[0]
+    def _totals(self):
+        return {}
 
     def moments(self, responsibilities, form):
         """Return the statistics for given responsibilities.

@@ -123,6 +123,27 @@ class Covariances(ABC):
     def expected_mahalanobis(self, scatter):
         """Return the sum of the squared distances of rows with that scatter."""
 
+    @classmethod
+    def for_total(cls):
+        """Return the form in which a total scatter goes with these covariances."""
+        return cls
+
+    @abstractmethod
+    def extreme_eigenvalues(self, total):
+        """Return the extreme eigenvalues in the metric of a covariance of all rows.
+
+        Parameters
+        ----------
+        total : ndarray
+            Covariance of one component in the form `for_total`.
+
+        Returns
+        -------
+        smallest, largest : ndarray of shape (K,) or (1,)
+        rank : int
+            Number of dimensions of the metric; 0 if all rows are the same.
+        """
+
     # ---- coordinates of acceleration --------------------------------------
     @abstractmethod
     def whiten(self, offsets):

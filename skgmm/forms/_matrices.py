@@ -111,6 +111,15 @@ class MatrixCovariances(Covariances):
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 
+    def extreme_eigenvalues(self, total):
+        metric = sphering(total)
+        rank = metric.shape[1]
+        if rank == 0:
+            return np.zeros(1), np.zeros(1), 0
+        matrices = self.values.reshape(-1, *total.shape)
+        eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
+        return eigenvalues[:, 0], eigenvalues[:, -1], rank
+
     def whiten(self, offsets):
         return (self.whiteners @ offsets[:, :, np.newaxis])[:, :, 0]
 

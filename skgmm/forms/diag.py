@@ -40,6 +40,13 @@ class Diag(VarianceCovariances):
             out[k] = squared_norms(white)
         return out
 
+    def extreme_eigenvalues(self, total):
+        varies = total > 0
+        if not varies.any():
+            return np.zeros(1), np.zeros(1), 0
+        ratios = self.values[:, varies] / total[varies]
+        return ratios.min(axis=1), ratios.max(axis=1), int(varies.sum())
+
     @staticmethod
     def metric(scatter):
         return by_feature(scatter)

@@ -39,6 +39,12 @@ class Spherical(VarianceCovariances):
         distances *= precisions[:, np.newaxis]
         return distances
 
+    def extreme_eigenvalues(self, total):
+        if not total > 0:
+            return np.zeros(1), np.zeros(1), 0
+        ratios = self.values / total
+        return ratios, ratios, self.n_features
+
     @staticmethod
     def metric(scatter):
         return np.eye(len(scatter))

@@ -6,6 +6,7 @@ from scipy.linalg import solve_triangular
 from . import _matrices
 from ._base import residuals, squared_distances, squared_norms
 from ._matrices import MatrixCovariances
+from .full import Full
 
 # Largest squared distance (in standard deviations) of a mean from the centre of the
 # rows at which "total minus between" scatter still has ten right digits.
@@ -53,6 +54,10 @@ class Tied(MatrixCovariances):
     def from_precisions(cls, precisions, n_components, n_features):
         values = _matrices.inverses(precisions[np.newaxis])[0]
         return cls(values, n_components, n_features)
+
+    @classmethod
+    def for_total(cls):
+        return Full
 
     def follow_from_total(self, means):
         return squared_norms(self.whiteners @ means.T).max() <= _FAR
