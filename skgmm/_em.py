@@ -194,7 +194,9 @@ class Climb:
             self._go(mixture, statistics, objective)
 
     def leap(self, mixture):
-        """Go to a mixture if it is no worse; return whether it was not."""
+        """Go to a mixture if there is one and it is no worse; return whether so."""
+        if mixture is None:
+            return False
         try:
             statistics, objective = self._problem.expectation(mixture)
         except StartFailed:
@@ -241,33 +243,31 @@ def _leaps(climb, tol):
         if not climb.goes_on:
             return
         second = climb.next()
-        leap = _Leap(base.mixture, first.mixture, second)
+        mixtures = base.mixture, first.mixture, second
+        if min(mixture.weights.min() for mixture in mixtures) < _SMALLEST_WEIGHT:
+            # A component that dies has no logarithm, nor a rate to be guessed from.
+            _steps(climb, tol)
+            return
+        leap = _Leap(*mixtures)
         lengths = [*lengths[-2:], leap.length]
         left = [*left[-1:], _left_after(first.objective - base.objective, lengths)]
         if len(left) == 2 and max(left) <= tol:
             climb.converge()
             return
         length = min(max(1.0, leap.length), longest)
-        target = leap.mixture(length) if length > 1 else None
-        if target is not None and climb.leap(target):
-            second = climb.next()
-        elif length > 1:
-            longest = max(1.0, 0.5 * min(longest, length))
-            length = None
-        if length == longest:
-            longest *= 2.0
+        landed = length == 1.0 or climb.leap(leap.mixture(length))
+        if landed:
+            longest *= 2.0 if length == longest else 1.0
+        else:
+            longest = max(1.0, 0.5 * length)
         if climb.goes_on:
-            climb.step(second)
+            climb.step(second if length == 1.0 or not landed else None)
 
 
 class _Leap:
     """The way along two steps of EM, and beyond."""
 
     def __init__(self, base, first, second):
-        self.length = 1.0
-        weights = [mixture.weights.min() for mixture in (base, first, second)]
-        if min(weights) < _SMALLEST_WEIGHT:  # a dying component has no logarithm
-            return
         self._coordinates = Coordinates(base)
         points = [self._coordinates.of(m) for m in (base, first, second)]
         self._origin = points[0]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from . import _threads
-from ._kmeans import kmeans
+from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
 from ._race import Field, race
 from ._warnings import warn
@@ -70,7 +69,7 @@ class Start:
         def partition(rows, weight, n_components, rng, index):
             frame = problem.source.frame
             means = (self.given["means"] - frame.centre) / frame.scale
-            return _nearest(rows, means / frame.unit_deviations)
+            return nearest(rows, means / frame.unit_deviations)
 
         return from_partition(partition)(problem, n_components, rng, index)
 
@@ -169,25 +168,20 @@ def _bisected(rows, weight, n_components, rng, index):
 
 
 def _kmeans(rows, weight, n_components, rng, index):
-    return _lloyd(rows, weight, n_components, rng)
+    return kmeans(rows, weight, seeds(rows, weight, n_components, rng))
 
 
 def _kmeans_plusplus(rows, weight, n_components, rng, index):
-    from sklearn.cluster import kmeans_plusplus
-
-    seeds, _ = kmeans_plusplus(
-        rows, n_components, sample_weight=weight, random_state=rng
-    )
-    return _nearest(rows, seeds)
+    return nearest(rows, seeds(rows, weight, n_components, rng))
 
 
 def _random_from_data(rows, weight, n_components, rng, index):
     chosen = rng.choice(len(rows), n_components, False, weight / weight.sum())
-    return _nearest(rows, rows[chosen])
+    return nearest(rows, rows[chosen])
 
 
 def _random(rows, weight, n_components, rng, index):
-    return _nearest(rows, rng.standard_normal((n_components, rows.shape[1])))
+    return nearest(rows, rng.standard_normal((n_components, rows.shape[1])))
 
 
 PARTITIONS = {
@@ -203,32 +197,6 @@ NAMES = {"auto", *PARTITIONS}
 def named(name, n_swaps):
     """Return the proposal of that name."""
     return from_race(n_swaps) if name == "auto" else from_partition(PARTITIONS[name])
-
-
-def _lloyd(rows, weight, centres, rng):
-    """Return the labels of k-means from given centres, or from so many random ones."""
-    from sklearn.cluster import KMeans
-
-    given = isinstance(centres, np.ndarray)
-    n_clusters = len(centres) if given else centres
-    distinct, labels = np.unique(rows, axis=0, return_inverse=True)
-    if len(distinct) <= n_clusters:
-        return labels.ravel()
-    kmeans = KMeans(
-        n_clusters,
-        init=centres if given else "k-means++",
-        n_init=1,
-        random_state=rng,
-    )
-    # Its own limits on threads, set by several fits at once, would undo each other.
-    with _threads.single_threaded_blas():
-        return kmeans.fit(rows, sample_weight=weight).labels_
-
-
-def _nearest(rows, centres):
-    from sklearn.metrics import pairwise_distances_argmin
-
-    return pairwise_distances_argmin(rows, centres)
 
 
 def bisect(rows, weight, labels, n_clusters):
@@ -275,8 +243,8 @@ def _mean(rows, weight):
 def _half(rows, weight):
     """Tell which rows lie on the far side of the best cut through the mean."""
     centred = rows - _mean(rows, weight)
-    axes = np.hstack([np.eye(rows.shape[1]), _principal_axes(centred, weight)])
-    projections = centred @ axes
+    # On the features, and on principal axes.
+    projections = np.hstack([centred, centred @ _principal_axes(centred, weight)])
     sizes = np.abs(projections).max(axis=0, initial=0.0)
     right = projections > 1e-9 * sizes
     upper = weight @ right
@@ -289,16 +257,20 @@ def _half(rows, weight):
 
 
 def _principal_axes(centred, weight):
-    """Return principal axes as columns, each with a sign of its own."""
-    scatter = (centred.T * weight) @ centred
-    if len(scatter) <= 32:
+    """Return principal axes as columns, each with a sign of its own.
+
+    Of many features only the first one, by power iteration: nothing is of size (D, D).
+    """
+    if centred.shape[1] <= 32:
+        scatter = (centred.T * weight) @ centred
         axes = np.linalg.eigh(scatter).eigenvectors[:, ::-1]
     else:
-        axis = np.eye(len(scatter))[:, [np.argmax(np.diagonal(scatter))]]
+        axis = np.zeros(centred.shape[1])
+        axis[np.argmax(weight @ centred**2)] = 1.0
         for _ in range(30):
-            axis = scatter @ axis
+            axis = (weight * (centred @ axis)) @ centred
             axis /= np.linalg.norm(axis)
-        axes = axis
+        axes = axis[:, np.newaxis]
     sizes = np.abs(axes)
     largest = np.argmax(sizes >= (1 - 1e-6) * sizes.max(axis=0), axis=0)
     return axes * np.sign(axes[largest, np.arange(axes.shape[1])])

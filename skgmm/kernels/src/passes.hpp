@@ -468,7 +468,7 @@ int gather(const double* z, const double* r, const double* mean, int d, int e, d
 
 // ---- forms: what the E-step and the sums of each are --------------------------------
 //
-// A form has prepare(model), log_joint(z, lp) and accumulate(z, r).
+// A form has log_joint(z, lp), accumulate(z, r) and finish(sums).
 
 struct Full {
   const Model& model;
@@ -512,7 +512,7 @@ struct Full {
 
   // Rows, extended by a one, times the roots of their parts: the second moments of
   // these hold all three sums.
-  void accumulate(const double* z, const double* r, const double*) {
+  void accumulate(const double* z, const double* r) {
     const int d = model.n_features, e = d + 1;
     const std::size_t square = padded(std::size_t(e) * e);
     for (int c = 0; c < model.n_components; ++c) {
@@ -592,7 +592,7 @@ struct SmallFull {
     }
   }
 
-  void accumulate(const double* z, const double* r, const double*) {
+  void accumulate(const double* z, const double* r) {
     for (int c = 0; c < model.n_components; ++c) {
       const double* mean = model.means + c * D;
       V total[N_SUMS] = {};
@@ -853,7 +853,7 @@ struct Diag {
     }
   }
 
-  void accumulate(const double* z, const double* r, const double*) {
+  void accumulate(const double* z, const double* r) {
     int active = 0;
     for (int c = 0; c < k; ++c) active += count_active(r + c * BLOCK);
     // To have the rows one by one costs as much as the products of ten components.
@@ -959,7 +959,7 @@ struct Spherical {
     }
   }
 
-  void accumulate(const double* z, const double* r, const double*) {
+  void accumulate(const double* z, const double* r) {
     moments.add(z, r);
     for (int c = 0; c < model.n_components; ++c) {
       V total = {};
@@ -1031,7 +1031,7 @@ struct Tied {
     }
   }
 
-  void accumulate(const double* z, const double* r, const double*) { moments.add(z, r); }
+  void accumulate(const double* z, const double* r) { moments.add(z, r); }
 
   void finish(const Sums& sums) { moments.finish(model, sums); }
 };
@@ -1056,7 +1056,7 @@ bool statistics(const Rows& rows, const Model& model, const Sums& sums) {
     load_block(rows, begin, left < BLOCK ? int(left) : BLOCK, z, weight);
     form.log_joint(z, lp);
     log_likelihood += responsibilities(lp, k, weight, total, largest);
-    form.accumulate(z, lp, weight);
+    form.accumulate(z, lp);
   }
   form.finish(sums);
   *sums.log_likelihood = log_likelihood;
