@@ -12,6 +12,10 @@ import joblib
 import threadpoolctl
 
 
+# Rows of a block of the compiled pass.
+_BLOCK = 256
+
+
 def ordered_map(function, items):
     """Yield ``function(item)`` of each item, in order, computed by several threads.
 
@@ -45,12 +49,12 @@ def chunks(n_rows, means):
 
     A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
-    answered.
+    answered.  It is whole blocks of the compiled pass, which computes no fewer.
     """
     n_components, n_features = means.shape
     work = n_components * (n_features * (n_features + 10) + 20)  # per row
     size = min(max(-(-n_rows // 32), 10_000_000 // work), 5_000_000_000 // work)
-    size = max(size, 1024)
+    size = max(-(-size // _BLOCK) * _BLOCK, 1024)
     return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
 
 
