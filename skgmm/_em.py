@@ -84,6 +84,40 @@ class Problem:
         """Return the mixture of greatest expected likelihood."""
         return self.family.maximise(statistics, self.regularisation)
 
+    def steps(self, mixture, n_steps):
+        """Return where plain steps of EM lead, and the objectives on the way.
+
+        Parameters
+        ----------
+        mixture : Mixture
+        n_steps : int
+
+        Returns
+        -------
+        mixture : Mixture
+        objectives : list of float
+            Of the start and after each step; fewer where no step gains any more.
+
+        Raises
+        ------
+        StartFailed, NotPositiveDefinite
+            If a step fails.
+        """
+        objectives = []
+        if self.family.unconstrained:
+            terms = self.regularisation.terms
+            mixture, totals = self.source.climb(mixture, terms, n_steps)
+            objectives = [self._per_observation(total) for total in totals]
+        made = max(len(objectives) - 1, 0)
+        if made < n_steps:
+            climb = Climb(self, mixture, n_steps - made)
+            while climb.goes_on:
+                climb.step()
+            trail = climb.fit.history
+            objectives = [*(objectives or [climb.first]), *trail]
+            mixture = climb.fit.mixture
+        return mixture, objectives
+
     def rank(self, fit):
         """Return a key by which fits are sorted.
 
@@ -118,7 +152,7 @@ class Problem:
     def _objective(self, mixture, log_likelihood):
         """Return the penalised log-likelihood per observation, in the user's units."""
         total = log_likelihood + self.regularisation.log_penalty(mixture)
-        objective = total / self.source.total_weight - self.source.frame.log_jacobian
+        objective = self._per_observation(total)
         if not np.isfinite(objective):
             raise StartFailed(
                 "the starting values give some rows of X no density: expected means "
@@ -126,6 +160,9 @@ class Problem:
                 "leave the start to init_params"
             )
         return float(objective)
+
+    def _per_observation(self, total):
+        return total / self.source.total_weight - self.source.frame.log_jacobian
 
 
 def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
@@ -168,6 +205,7 @@ class Climb:
     def __init__(self, problem, start, max_iter=np.inf, monitor=None):
         self._problem, self.max_iter, self._monitor = problem, max_iter, monitor
         self._statistics, objective = problem.expectation(start)
+        self.first = objective
         self.fit = self._seen(Fit(start, objective))
 
     @property

@@ -52,13 +52,19 @@ class PseudoObservations:
 
     def estimate(self, form, sizes, covariances, count, scatter):
         """Return the regularised covariances of a family: never fails."""
-        held = np.where(self.constant, self.variance, 0.0)
+        _, _, held, _ = self.terms
         extra = self.size * self.variance + count[:, np.newaxis] * held
         values = covariances(count + self.size, form.add_to_scatter(scatter, extra))
         try:
             return form(values, *sizes)
         except NotPositiveDefinite:
             return form.repaired(values, *sizes)
+
+    @property
+    def terms(self):
+        """The size, variances, held variances and a ridge, for compiled steps."""
+        held = np.where(self.constant, self.variance, 0.0)
+        return self.size, self.variance, held, np.zeros_like(held)
 
     def log_penalty(self, mixture):
         """Return ``-size/2 sum_k(log|C_k/V| + tr(V/C_k) - D)``, at most about zero."""
@@ -105,6 +111,12 @@ class Ridge:
         """Return the covariances of a family with the ridge added."""
         values = covariances(np.maximum(count, np.finfo(float).tiny), scatter)
         return form(form.add_to_values(values, self.value), *sizes)
+
+    @property
+    def terms(self):
+        """See `PseudoObservations.terms`."""
+        zero = np.zeros_like(self.value)
+        return 0.0, zero, zero, self.value
 
     def log_penalty(self, mixture):
         """Return zero: a ridge is no penalty of the likelihood."""

@@ -52,6 +52,24 @@ class ArraySource:
         statistics = self._sum(part, origin, form)
         return statistics if within else statistics.with_total(*self.total(form))
 
+    def climb(self, mixture, terms, n_steps):
+        """Make steps of EM in one call, as far as that is possible.
+
+        For families whose covariances are scatter over counts; see
+        `kernels.reference.climb`.  Returns a mixture, and the penalised log-likelihoods
+        on the way.
+        """
+        covariances = mixture.covariances
+        form = type(covariances)
+        total = self.total(form) if form.shared else None
+        frame = self.frame.centre, self.frame.scale
+        rows = self.rows, self.sample_weight
+        end, totals = kernels.climb(*rows, *frame, mixture, terms, total, n_steps)
+        if len(totals) < 2:
+            return mixture, totals
+        weights, means, values = end
+        return Mixture(weights, means, form(values, *means.shape)), totals
+
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.
 

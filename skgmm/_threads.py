@@ -11,7 +11,6 @@ from functools import cache
 import joblib
 import threadpoolctl
 
-
 # Rows of a block of the compiled pass.
 _BLOCK = 256
 
@@ -34,7 +33,7 @@ def ordered_map(function, items):
         under_way = deque()
         try:
             for item in items:
-                under_way.append(_pool(threads).submit(function, item))
+                under_way.append(_pool(threads).submit(_inside, function, item))
                 if len(under_way) > threads:
                     yield under_way.popleft().result()
             while under_way:
@@ -64,8 +63,10 @@ def n_threads():
     The least of: the cores that the process may use (affinity, cgroup and
     ``LOKY_MAX_CPU_COUNT``), ``OMP_NUM_THREADS``, and the limit on BLAS threads, which
     `threadpoolctl.threadpool_limits` sets.  One inside a worker of joblib or a
-    daemonic process, where the cores are taken already.
+    daemonic process, where the cores are taken already, and in threads of our own.
     """
+    if getattr(_local, "is_worker", False):
+        return 1
     backend, _ = joblib.parallel.get_active_backend()
     if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
         return 1
@@ -74,6 +75,14 @@ def n_threads():
     if openmp.isdigit():
         limits.append(int(openmp))
     return max(1, min(limits))
+
+
+_local = threading.local()
+
+
+def _inside(function, item):
+    _local.is_worker = True  # these threads do nothing else
+    return function(item)
 
 
 @cache

@@ -509,3 +509,40 @@ def test_the_name_tells_which_are_used():
     assert kernels.statistics is used.statistics
     assert kernels.log_density is used.log_density
     assert compiled.SUPPORTED[-1] == "baseline"
+
+
+def spd(rng, k, d, decades=3.0):
+    """Return matrices of features whose scales are so many decades apart."""
+    roots = rng.normal(size=(k, d, d + 2))
+    scale = 10.0 ** rng.uniform(-decades, decades, size=(k, d))
+    return roots @ np.swapaxes(roots, 1, 2) * scale[:, None, :] * scale[:, :, None]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 8, 31, 32, 33])
+@pytest.mark.parametrize("decades", [0.0, 3.0, 100.0])
+def test_whiteners_invert_the_cholesky_factors(d, decades):
+    matrices = spd(np.random.default_rng(d), 4, d, decades)
+    theirs, _ = reference.whiteners(matrices)
+    ours, failed = compiled.whiteners(matrices)
+    assert failed is None
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    scale = 2.0 ** np.round(np.log2(np.sqrt(variances)))[:, None, :]
+    np.testing.assert_allclose(ours * scale, theirs * scale, rtol=1e-7, atol=1e-9)
+    assert not np.triu(ours, 1).any()
+    white = ours * scale @ (matrices / scale / np.swapaxes(scale, 1, 2))
+    white = white @ np.swapaxes(ours * scale, 1, 2)
+    np.testing.assert_allclose(white, np.tile(np.eye(d), (4, 1, 1)), atol=1e-8)
+
+
+@pytest.mark.parametrize("d", [2, 5, 32, 33])
+@pytest.mark.parametrize("fault", ["indefinite", "zero", "nan", "infinite", "rank"])
+def test_whiteners_name_the_matrix_without_a_factor(d, fault):
+    matrices = spd(np.random.default_rng(d), 4, d)
+    bad = matrices[2]
+    if fault == "rank":
+        bad[:] = 1.0
+    else:
+        value = {"indefinite": -1.0, "zero": 0.0, "nan": np.nan, "infinite": np.inf}
+        bad[-1, -1] = value[fault]
+    assert compiled.whiteners(matrices)[1] == 2
+    assert reference.whiteners(matrices)[1] == 2

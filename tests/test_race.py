@@ -1,5 +1,7 @@
 """The race of starts, its k-means, swaps, and degenerate components."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -75,6 +77,41 @@ def test_order_of_rows_and_state_do_not_matter(covariance_type, seed):
     one = GaussianMixture(4, covariance_type=covariance_type, random_state=1).fit(X)
     other = GaussianMixture(4, covariance_type=covariance_type).fit(X[order])
     assert one.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-6)
+
+
+@types
+@pytest.mark.parametrize("seed", range(3))
+def test_default_fits_obey_the_laws(covariance_type, seed):
+    """Up to `tol`: leaps and choices make more of rounding than it was."""
+    X = case(seed, 4, 3, distance=6.0, n_rows=400).X
+    weight = np.random.default_rng(seed).integers(0, 4, len(X))
+    factor, shift = 2.0**13, 1e4 * np.arange(3)
+    one = GaussianMixture(4, covariance_type=covariance_type).fit(
+        X, sample_weight=weight
+    )
+    repeated = GaussianMixture(4, covariance_type=covariance_type)
+    repeated.fit(np.repeat(X, weight, axis=0))
+    assert repeated.lower_bound_ == pytest.approx(one.lower_bound_, abs=1e-6)
+    np.testing.assert_allclose(repeated.means_, one.means_, atol=0.02)
+    moved = GaussianMixture(4, covariance_type=covariance_type)
+    moved.fit(factor * X + shift, sample_weight=weight)
+    expected = one.lower_bound_ - 3 * np.log(factor)
+    assert moved.lower_bound_ == pytest.approx(expected, abs=1e-6)
+    np.testing.assert_allclose((moved.means_ - shift) / factor, one.means_, atol=0.02)
+
+
+@pytest.mark.parametrize("covariance_type", ["diag", "spherical"])
+def test_no_matrices_of_many_features(covariance_type):
+    """A start of diagonal covariances needs nothing of size D x D: here 128 MB."""
+    X = np.random.default_rng(0).normal(size=(60, 4000))
+    X[:30] += 1.0
+    tracemalloc.start()
+    try:
+        GaussianMixture(2, covariance_type=covariance_type).fit(X)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * X.nbytes
 
 
 def test_components_are_in_the_order_of_their_means():

@@ -30,6 +30,9 @@ class Family:
         ``n_covariance_parameters(K, D) -> int``.
     per_feature : bool
         Whether the family is closed under rescaling single features.
+    unconstrained : bool
+        Whether the covariances are scatter over counts: the form's, without further
+        constraint.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Family:
     covariances: Callable
     n_covariance_parameters: Callable
     per_feature: bool = True
+    unconstrained: bool = True
 
     def __reduce__(self):
         # Pickles name the families of the package: they hold no code.

@@ -35,6 +35,7 @@ instruction_set = getattr(_passes, "instruction_set", None)
 
 statistics = _passes.statistics
 moments = _passes.moments
+climb = _passes.climb
 log_density = _passes.log_density
 log_responsibilities = _passes.log_responsibilities
 labels = _passes.labels
@@ -42,6 +43,7 @@ whiteners = _passes.whiteners
 
 __all__ = [
     "LOG_2PI",
+    "climb",
     "labels",
     "log_density",
     "log_responsibilities",

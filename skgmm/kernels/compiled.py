@@ -15,6 +15,8 @@ moments = reference.moments
 
 # Matrices above this size are LAPACK's: below, to call it is most of the work.
 _LAPACK_FROM = 32
+# And above this one LAPACK is so much faster that steps are better made one by one.
+_CLIMB_UP_TO = 128
 
 
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
@@ -40,6 +42,30 @@ def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
         second,
     )
     return count, first, second if within else np.zeros(()), log_likelihood
+
+
+def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
+    """See `reference.climb`."""
+    covariances, (size, *variances) = mixture.covariances, terms
+    matrices = covariances.kind in ("full", "tied")
+    if not _can_read(rows) or (matrices and rows.shape[1] > _CLIMB_UP_TO):
+        return None, np.zeros(0)
+    parameters = mixture.weights.copy(), mixture.means.copy(), covariances.values.copy()
+    out = np.empty(n_steps + 1)
+    made = _compiled.climb(
+        instruction_set,
+        FORMS[covariances.kind],
+        rows,
+        sample_weight,
+        centre,
+        1.0 / scale,
+        *parameters,
+        *(total or (np.zeros(0), np.zeros(0))),
+        size,
+        *variances,
+        out,
+    )
+    return parameters, out[: made + 1]
 
 
 def log_density(rows, mixture):

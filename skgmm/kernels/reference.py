@@ -63,6 +63,32 @@ def moments(rows, sample_weight, centre, scale, responsibilities, means, form):
     return sums.result()
 
 
+def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
+    """Make steps of EM in one call, as far as that is possible: here none.
+
+    The M-step is scatter over counts, that of a form without further constraint.
+
+    Parameters
+    ----------
+    rows, sample_weight, centre, scale, mixture
+        See `statistics`.
+    terms : tuple (size, variance, held, ridge)
+        See `PseudoObservations.terms`.
+    total : tuple (mean, scatter) or None
+        Of all rows, where the form follows from them.
+    n_steps : int
+
+    Returns
+    -------
+    mixture : tuple (weights, means, values) or None
+        The last one that was reached.
+    log_likelihoods : ndarray of shape (at most n_steps + 1,)
+        Penalised, of the start and after each step; fewer than wanted where it takes
+        more care to go on.
+    """
+    return None, np.zeros(0)
+
+
 def log_density(rows, mixture):
     """Return the log-densities of rows, shape (n,)."""
     out = np.empty(len(rows))

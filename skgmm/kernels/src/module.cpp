@@ -6,14 +6,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cmath>
-#include <limits>
 #include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "climb.hpp"
 #include "interface.hpp"
 
 namespace nb = nanobind;
@@ -145,44 +144,6 @@ static void densities(const std::string& isa, int form, AnyRows data, Input mean
   if (!ok) throw std::bad_alloc();
 }
 
-// The inverse of the lower Cholesky factor of one matrix; `row` has room for D numbers
-// twice.  The matrix is brought to a diagonal near one first, by powers of two: features
-// of any scale then neither overflow nor underflow.  False if it is not positive
-// definite; a pivot of the size of rounding errors might as well have been negative.
-static bool whiten(const double* a, std::size_t d, double* w, double* row) {
-  double* scale = row + d;
-  for (std::size_t i = 0; i < d; ++i) {
-    const double variance = a[i * d + i];
-    if (!(variance > 0) || !std::isfinite(variance)) return false;
-    scale[i] = std::exp2(std::nearbyint(0.5 * std::log2(variance)));
-  }
-  const double smallest = double(d) * std::numeric_limits<double>::epsilon();
-  for (std::size_t i = 0; i < d; ++i) {
-    double* own = w + i * d;
-    for (std::size_t j = 0; j <= i; ++j) {
-      const double* other = w + j * d;
-      double left = a[i * d + j] / scale[j] / scale[i];
-      for (std::size_t p = 0; p < j; ++p) left -= own[p] * other[p];
-      if (i == j && !(left > smallest && std::isfinite(left))) return false;
-      own[j] = i == j ? std::sqrt(left) : left / other[j];
-    }
-    for (std::size_t j = i + 1; j < d; ++j) own[j] = 0;
-  }
-  for (std::size_t i = 0; i < d; ++i) {
-    double* own = w + i * d;
-    for (std::size_t j = 0; j < i; ++j) {
-      double total = 0;
-      for (std::size_t p = j; p < i; ++p) total += own[p] * w[p * d + j];
-      row[j] = -total / own[i];
-    }
-    for (std::size_t j = 0; j < i; ++j) own[j] = row[j];
-    own[i] = 1 / own[i];
-  }
-  for (std::size_t i = 0; i < d; ++i)
-    for (std::size_t j = 0; j <= i; ++j) w[i * d + j] /= scale[j];
-  return true;
-}
-
 // Write the whiteners of matrices (K, D, D); return the first that has none, or -1.
 static int64_t whiteners(Input matrices, Output out) {
   check(matrices.ndim() == 3 && matrices.shape(1) == matrices.shape(2));
@@ -193,6 +154,33 @@ static int64_t whiteners(Input matrices, Output out) {
     if (!whiten(matrices.data() + c * d * d, d, out.data() + c * d * d, room.data()))
       return int64_t(c);
   return -1;
+}
+
+// Steps of EM: see climb.hpp.  Weights, means and values are those of the start, and
+// then of the end; objectives has room for one more than the steps.
+static int climb_rows(const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
+                 Input inverse_scale, Output weights, Output means, Output values,
+                 Input total_mean, Input total_scatter, double size, Input variance,
+                 Input held, Input ridge, Output objectives) {
+  Rows rows = rows_of(data);
+  check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
+  const std::size_t k = means.shape(0), d = means.shape(1), n = data.shape(0);
+  check(rows.n_features == int(d) && weight.size() == n && weights.size() == k);
+  check(values.size() == form_size(form, k, d) && objectives.size() > 0);
+  check(centre.size() == d && inverse_scale.size() == d);
+  check(variance.size() == d && held.size() == d && ridge.size() == d);
+  check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
+  rows.weight = weight.data();
+  rows.weight_stride = weight.stride(0);
+  rows.centre = centre.data();
+  rows.inverse_scale = inverse_scale.data();
+  const Regularisation regularisation = {size, variance.data(), held.data(), ridge.data()};
+  const Total total = {total_mean.data(), total_scatter.data()};
+  const Parameters parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
+  const auto pass = passes_of(isa).statistics[form];
+  nb::gil_scoped_release release;
+  return climb(pass, Form(form), rows, total, regularisation, parameters,
+               int(objectives.size()) - 1, objectives.data());
 }
 
 static void exponentials(const std::string& isa, Input x, Output out) {
@@ -214,6 +202,7 @@ NB_MODULE(_compiled, m) {
   m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, maybe);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
+  m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);
   m.def("exponentials", &exponentials, in, in, out);
   m.def("logarithms", &logarithms, in, in, out);
 }

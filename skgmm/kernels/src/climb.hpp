@@ -1,0 +1,41 @@
+// Steps of EM in one call, for small problems, where to go back to Python after each
+// pass would take longer than the pass.
+
+#pragma once
+
+#include <cstddef>
+
+#include "interface.hpp"
+
+// Pseudo-observations of variances, a part of the counts in some of these (held), and
+// what is added to the estimated variances; each of D numbers.
+struct Regularisation {
+  double size;
+  const double *variance, *held, *ridge;
+};
+
+// Mean (D,) and scatter (D, D) of all rows, for the tied form; null otherwise.
+struct Total {
+  const double *mean, *scatter;
+};
+
+// Weights (K,), means (K, D) and covariances in the shape of the form.
+struct Parameters {
+  int n_components, n_features;
+  double *weights, *means, *values;
+};
+
+using Pass = bool (*)(const Rows&, const Model&, const Sums&);
+
+// Replace parameters by those that some steps of EM lead to.  The M-step is scatter over
+// counts, that of a form without further constraint.  The penalised log-likelihood is
+// written before the first step and after each.  Returns the number of steps made: fewer
+// than wanted, or -1, where a matrix is not positive definite, where memory is short,
+// where tied moments would lose digits, and where the objective is not finite.
+int climb(Pass pass, Form form, const Rows& rows, const Total& total,
+          const Regularisation& regularisation, const Parameters& parameters, int n_steps,
+          double* objectives);
+
+// Write the inverse of the lower Cholesky factor of a matrix (D, D), of which the lower
+// triangle counts; room is for 2 D numbers.  False if it is not positive definite.
+bool whiten(const double* matrix, std::size_t d, double* whitener, double* room);
