@@ -378,6 +378,14 @@ def has_converged(trail, tol):
     return all(_still_to_gain(*pair) <= tol for pair in (gains[-3:-1], gains[-2:]))
 
 
+def still_to_gain(trail):
+    """Return what is left to gain, from the last objectives of plain steps."""
+    if len(trail) < 3:
+        return np.inf
+    gains = np.abs(np.diff(trail[-3:]))
+    return _still_to_gain(*gains)
+
+
 def _rounding(objective):
     return 8 * np.finfo(float).eps * max(1.0, abs(objective))
 

@@ -1,23 +1,54 @@
 """The race between starts: short runs, of which the best goes on, and is refined."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from . import kernels
-from ._em import Climb, Problem, StartFailed, finish
+from ._em import Climb, Problem, StartFailed, finish, has_converged, still_to_gain
 from ._kmeans import kmeans, seeds
-from .forms import Diag, NotPositiveDefinite
+from ._mixture import Mixture
+from ._threads import ordered_map
+from .forms import NotPositiveDefinite
 
-# Steps of EM that all make, and then the better half.
-STEPS = (3, 5)
-# The winner is run until so little is left to gain, for so many passes at most.
-FINISH_TOL, FINISH_PASSES = 1e-6, 300
-# The passes after a swap; it is given up where it is so far below the best, in units of
-# log-likelihood.
-SWAP_TOL, SWAP_PASSES, HOPELESS = 1e-5, (10, 15, 30), 5.0
+# Steps of EM that all candidates make, and then the better half of them.
+STEPS = (5, 10)
+# Further candidates where the first ones disagree.
+N_MORE = 4
+# The winner is run until so little is left to gain, for so many passes at most: by
+# plain steps, which are compiled, and then by leaps.
+FINISH_TOL, FINISH_STEPS, FINISH_PASSES = 1e-6, 100, 200
+# Swaps that are tried at a time; the steps after each; it is given up where it is so
+# far below the best, in units of log-likelihood.
+SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
 # Objectives this close are the same optimum's.
 SAME = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Where a candidate has come to.
+
+    Attributes
+    ----------
+    mixture : Mixture
+    trail : tuple of float
+        The objective of the start and after each step.
+    """
+
+    mixture: Mixture
+    trail: tuple
+
+    @property
+    def objective(self):
+        """The objective here."""
+        return self.trail[-1]
+
+    @property
+    def promise(self):
+        """The objective that is to be expected in the end."""
+        return self.objective + still_to_gain(self.trail)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,39 +63,73 @@ class Field:
         These rows in their frame.
     weight : ndarray of shape (m,)
         Their weights, the largest one 1.
-    scatter : ndarray of shape (D, D)
-        Their covariance.
     """
 
     problem: Problem
     rows: np.ndarray
     weight: np.ndarray
-    scatter: np.ndarray
 
     @classmethod
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         weight = sample.sample_weight / np.max(sample.sample_weight)
-        rows = sample.in_frame()
-        centred = rows - weight @ rows / weight.sum()
-        scatter = (centred.T * weight) @ centred / weight.sum()
-        return cls(problem.on(sample), rows, weight, scatter)
+        return cls(problem.on(sample), sample.in_frame(), weight)
+
+    @cached_property
+    def centre(self):
+        """The mean of the rows."""
+        return self.weight @ self.rows / self.weight.sum()
+
+    @cached_property
+    def deviations(self):
+        """The standard deviations of the features; 1 for constant ones."""
+        squares = self.weight @ (self.rows - self.centre) ** 2 / self.weight.sum()
+        return np.sqrt(np.where(squares > 0, squares, 1.0))
+
+    @cached_property
+    def standardised(self):
+        """The rows, centred, with unit variances."""
+        return (self.rows - self.centre) / self.deviations
+
+    @cached_property
+    def sphered(self):
+        """The rows in the metric of the scatter of all, as the form has it."""
+        source, form = self.problem.source, self.problem.family.form
+        _, scatter = source.total(form)
+        return form.sphered(self.rows - self.centre, scatter / source.total_weight)
 
     def rank(self, run):
         """Return a key by which runs are sorted, see `Problem.rank`."""
-        return self.problem.rank(run.fit)
+        return self.problem.rank(run)
 
-    def is_healthy(self, fit):
-        """Tell whether a fit has no degenerate component."""
-        return not self.problem.degenerate(fit.mixture)
+    def is_healthy(self, run):
+        """Tell whether a run has no degenerate component."""
+        return not self.problem.degenerate(run.mixture)
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
+        return self.advance(Run(mixture, (-np.inf,)), STEPS[0])
+
+    def advance(self, run, n_steps):
+        """Return a run some steps further, or None if it fails."""
         try:
-            run = Climb(self.problem, mixture)
+            mixture, objectives = self.problem.steps(run.mixture, n_steps)
         except (StartFailed, NotPositiveDefinite):
             return None
-        return run if _advance(run, STEPS[0]) else None
+        return Run(mixture, (*run.trail[:-1], *objectives))
+
+    def finished(self, run):
+        """Return a run at its end, or nearly."""
+        for _ in range(FINISH_STEPS // 20):
+            further = self.advance(run, 20)
+            if further is None:
+                return run
+            run = further
+            if has_converged(run.trail, FINISH_TOL):
+                return run
+        climb = Climb(self.problem, run.mixture)
+        finish(climb, FINISH_TOL, FINISH_PASSES)
+        return Run(climb.fit.mixture, (*run.trail, *climb.fit.history))
 
 
 def race(field, n_components, partition, mixture_of, n_swaps, rng):
@@ -72,8 +137,9 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
     Candidates are a partition that is given, and k-means in the metrics of the standard
     deviations of the features, of the scatter of all rows, and of the scatter within
-    the components of the best candidate so far.  The better half makes more steps;
-    then the best one without degenerate components is run to its end, and refined.
+    the components of the best candidate so far.  If they do not agree there are more
+    of them.  The better half makes more steps; then the best one without degenerate
+    components is run to its end, and refined.
 
     Parameters
     ----------
@@ -91,50 +157,65 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     StartFailed
         If no candidate can be climbed from.
     """
-    form, weight = field.problem.family.form, field.weight
-    centre = weight @ field.rows / weight.sum()
-    order = _outwards(field, centre)
+    order = _outwards(field)
 
-    def clusters(metric):
-        z = np.ascontiguousarray((field.rows[order] - centre) @ metric)
+    def clusters(rows):
+        z = np.ascontiguousarray(rows[order])
         labels = np.empty(len(z), dtype=np.intp)
-        chosen = seeds(z, weight[order], n_components, rng)
-        labels[order] = kmeans(z, weight[order], chosen)
-        return field.start(mixture_of(labels))
+        chosen = seeds(z, field.weight[order], n_components, rng)
+        labels[order] = kmeans(z, field.weight[order], chosen)
+        return labels
 
-    runs = [field.start(mixture_of(partition))]
-    runs.append(clusters(Diag.metric(field.scatter)))
-    runs.append(clusters(form.metric(field.scatter)))
-    runs = [run for run in runs if run is not None]
+    def starts(partitions):
+        runs = ordered_map(lambda labels: field.start(mixture_of(labels)), partitions)
+        return [run for run in runs if run is not None]
+
+    runs = starts([partition, clusters(field.standardised), clusters(field.sphered)])
     if not runs:
         raise StartFailed("no start of the race could be climbed from")
-    best = max(runs, key=field.rank).fit.mixture
-    within = np.tensordot(best.weights, best.covariances.dense(), 1)
-    runs += [run for run in [clusters(form.metric(within))] if run is not None]
+    best = max(runs, key=field.rank).mixture
+    within = best.covariances.average(best.weights)
+    metric = field.problem.family.form.sphered(field.rows - field.centre, within)
+    runs += starts([clusters(metric)])
+    if not _agree(field, runs):
+        metrics = metric, field.standardised, field.sphered
+        runs += starts([clusters(metrics[i % 3]) for i in range(N_MORE)])
     runs.sort(key=field.rank, reverse=True)
-    for run in runs[: len(runs) // 2]:
-        _advance(run, STEPS[1])
+    half = runs[: (len(runs) + 1) // 2]
+    runs = [
+        further or run
+        for run, further in zip(
+            half,
+            ordered_map(lambda run: field.advance(run, STEPS[1]), half),
+            strict=True,
+        )
+    ]
     runs.sort(key=field.rank, reverse=True)
+    ended = []
     for run in runs:
-        finish(run, FINISH_TOL, FINISH_PASSES)
-        if field.is_healthy(run.fit):  # most are: the others need not be finished
+        ended.append(field.finished(run))
+        if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             break
-    best = max(runs, key=field.rank)
-    return _ordered(field, refine(field, best, n_swaps).fit.mixture)
+    best = max(ended, key=field.rank)
+    return _ordered(field, refine(field, best, n_swaps).mixture)
 
 
-def _outwards(field, centre):
+def _agree(field, runs):
+    """Tell whether all runs seem to lead to the same optimum."""
+    ends = [run.promise for run in runs]
+    return max(ends) - min(ends) < SAME
+
+
+def _outwards(field):
     """Return the order of the rows by their distance from the centre.
 
     In it draws depend neither on the order of the rows in memory, nor on linear maps of
     the features where distances do not; where these agree the deviations decide.
     """
-    rows = field.rows - centre
-    metrics = (
-        field.problem.family.form.metric(field.scatter),
-        Diag.metric(field.scatter),
+    first, second = (
+        np.einsum("ij,ij->i", rows, rows)
+        for rows in (field.sphered, field.standardised)
     )
-    first, second = (np.square(rows @ metric).sum(axis=1) for metric in metrics)
     return np.lexsort((second, np.round(1e6 * first / first.mean())))
 
 
@@ -144,7 +225,7 @@ def _ordered(field, mixture):
     By the first feature, then the second ...; differences of less than a millionth of
     a deviation are none.
     """
-    steps = np.round(1e6 * (mixture.means @ Diag.metric(field.scatter)))
+    steps = np.round(1e6 * (mixture.means / field.deviations))
     return mixture.take(np.lexsort(steps.T[::-1]))
 
 
@@ -156,14 +237,20 @@ def refine(field, run, n_swaps):
     Neural Comput. 12:2109, merge and split likewise).
     """
     tried = set()
-    for _ in range(n_swaps):
-        pairs = [p for p in _pairs(field, run.fit.mixture) if p not in tried]
+    while n_swaps > 0:
+        pairs = [p for p in _pairs(field, run.mixture) if p not in tried]
+        pairs = pairs[: min(SWAPS, n_swaps)]
         if not pairs:
             break
-        tried.add(pairs[0])
-        other = _swapped(field, run.fit, *pairs[0])
-        if other is not None and _is_better(field, other, run):
-            finish(other, FINISH_TOL, FINISH_PASSES)
+        tried.update(pairs)
+        n_swaps -= len(pairs)
+        others = ordered_map(lambda pair, best=run: _swapped(field, best, *pair), pairs)
+        others = [other for other in others if other is not None]
+        if not others:
+            continue
+        other = max(others, key=lambda one: (field.rank(one)[0], one.promise))
+        other = field.finished(other)
+        if _is_better(field, other, run):
             run, tried = other, set()
     return run
 
@@ -208,10 +295,10 @@ def _shares(field, mixture):
     return np.exp(logs), mixture.covariances.mahalanobis(columns, mixture.means)
 
 
-def _swapped(field, fit, deleted, split):
+def _swapped(field, best, deleted, split):
     """Return the run without one component and with another in two, or None."""
     problem = field.problem
-    shares, _ = _shares(field, fit.mixture)
+    shares, _ = _shares(field, best.mixture)
     shares[:, deleted] = 0.0
     total = shares.sum(axis=1, keepdims=True)
     shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
@@ -222,15 +309,17 @@ def _swapped(field, fit, deleted, split):
     try:
         statistics = problem.source.moments(shares, problem.family.form)
         unit = min(1.0, problem.source.total_weight / len(field.rows))
-        run = Climb(problem, problem.maximisation(statistics.with_small_pooled(unit)))
+        mixture = problem.maximisation(statistics.with_small_pooled(unit))
     except (StartFailed, NotPositiveDefinite):
         return None
-    hopeless = fit.objective - HOPELESS / problem.n_observations
-    healthy = field.is_healthy(fit)  # if not, a lower one may be better
-    for passes in SWAP_PASSES:
-        finish(run, SWAP_TOL, passes)
-        if healthy and run.fit.objective < hopeless:
+    run = Run(mixture, (-np.inf,))
+    slack = HOPELESS / problem.n_observations
+    healthy = field.is_healthy(best)  # if not, a lower one may be better
+    for steps in SWAP_STEPS:
+        run = field.advance(run, steps)
+        if run is None or (healthy and run.promise < best.objective - slack):
             return None
+        slack = 0.0
     return run
 
 
@@ -239,14 +328,3 @@ def _right_of_centre(rows, weight):
     centred = rows - weight @ rows / max(weight.sum(), 1e-300)
     axis = np.linalg.eigh((centred.T * weight) @ centred).eigenvectors[:, -1]
     return centred @ axis > 0
-
-
-def _advance(run, steps):
-    """Make some steps; return whether they succeeded."""
-    try:
-        for _ in range(steps):
-            if run.goes_on:
-                run.step()
-    except (StartFailed, NotPositiveDefinite):
-        return False
-    return True

@@ -159,11 +159,15 @@ class Covariances(ABC):
 
     @staticmethod
     @abstractmethod
-    def metric(scatter):
-        """Return the factors ``M`` (D, r) of the metric that a scatter (D, D) makes.
+    def sphered(rows, covariance):
+        """Return rows in the metric of a covariance of one component (`for_total`).
 
-        Distances of ``rows @ M`` are as invariant as covariances of this form are.
+        Their distances are as invariant as covariances of this form are.
         """
+
+    @abstractmethod
+    def average(self, weights):
+        """Return the weighted mean covariance, in the form `for_total`."""
 
     @abstractmethod
     def stretched(self, relative):

@@ -129,7 +129,9 @@ class MatrixCovariances(Covariances):
     def relative_to(self, base):
         return self.whiteners @ np.linalg.inv(base.whiteners)
 
-    metric = staticmethod(sphering)
+    @staticmethod
+    def sphered(rows, covariance):
+        return rows @ sphering(covariance)
 
     def stretched(self, relative):
         diagonals = np.diagonal(relative, axis1=-2, axis2=-1)

@@ -57,13 +57,6 @@ class VarianceCovariances(Covariances):
         return factors**2
 
 
-def by_feature(scatter):
-    """Return the metric (D, r) in which every feature that varies has variance one."""
-    variances = np.diagonal(scatter)
-    varies = variances > 0
-    return np.eye(len(scatter))[:, varies] / np.sqrt(variances[varies])
-
-
 def inverse_roots(variances):
     """Return ``1 / sqrt(variances)``; raise `NotPositiveDefinite` for a bad one."""
     bad = ~((variances > 0) & np.isfinite(variances))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._base import averages, keeps_digits, residuals, squared_norms
-from ._variances import VarianceCovariances, by_feature
+from ._variances import VarianceCovariances
 
 
 class Diag(VarianceCovariances):
@@ -48,8 +48,12 @@ class Diag(VarianceCovariances):
         return ratios.min(axis=1), ratios.max(axis=1), int(varies.sum())
 
     @staticmethod
-    def metric(scatter):
-        return by_feature(scatter)
+    def sphered(rows, covariance):
+        varies = covariance > 0
+        return rows[:, varies] / np.sqrt(covariance[varies])
+
+    def average(self, weights):
+        return weights @ self.values
 
     def dense(self):
         return self.values[:, :, np.newaxis] * np.eye(self.n_features)

@@ -41,6 +41,9 @@ class Full(MatrixCovariances):
     def dense(self):
         return self.values
 
+    def average(self, weights):
+        return np.tensordot(weights, self.values, 1)
+
     def take(self, indices):
         sizes = len(indices), self.n_features
         return type(self)(self.values[indices], *sizes, self.whiteners[indices])

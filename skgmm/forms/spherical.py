@@ -46,8 +46,11 @@ class Spherical(VarianceCovariances):
         return ratios, ratios, self.n_features
 
     @staticmethod
-    def metric(scatter):
-        return np.eye(len(scatter))
+    def sphered(rows, covariance):
+        return rows
+
+    def average(self, weights):
+        return float(weights @ self.values)
 
     def dense(self):
         return self.values[:, np.newaxis, np.newaxis] * np.eye(self.n_features)
