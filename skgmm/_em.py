@@ -107,7 +107,7 @@ class Problem:
         if self.family.unconstrained:
             terms = self.regularisation.terms
             mixture, totals = self.source.climb(mixture, terms, n_steps)
-            objectives = [self._per_observation(total) for total in totals]
+            objectives = self._per_observation(totals).tolist()
         made = max(len(objectives) - 1, 0)
         if made < n_steps:
             climb = Climb(self, mixture, n_steps - made)

@@ -20,19 +20,7 @@ def kmeans(rows, weight, centres):
     centres : ndarray of shape (K, D)
         Such as `seeds`; some of the clusters may come out empty.
     """
-    centres, n_clusters = centres.copy(), len(centres)
-    weighted = np.ascontiguousarray((rows * weight[:, np.newaxis]).T)
-    previous = None
-    for _ in range(_ITERATIONS):
-        labels = nearest(rows, centres)
-        if previous is not None and np.array_equal(labels, previous):
-            break
-        previous = labels
-        mass = np.bincount(labels, weight, n_clusters)
-        sums = [np.bincount(labels, column, n_clusters) for column in weighted]
-        filled = mass > 0
-        centres[filled] = np.stack(sums, axis=1)[filled] / mass[filled, np.newaxis]
-    return labels
+    return kernels.kmeans(np.ascontiguousarray(rows), weight, centres, _ITERATIONS)
 
 
 def nearest(rows, centres):

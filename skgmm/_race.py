@@ -13,7 +13,7 @@ from ._threads import ordered_map
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, and then the better half of them.
-STEPS = (5, 10)
+STEPS = (10, 20)
 # Further candidates where the first ones disagree.
 N_MORE = 4
 # The winner is run until so little is left to gain, for so many passes at most: by
@@ -76,6 +76,11 @@ class Field:
         return cls(problem.on(sample), sample.in_frame(), weight)
 
     @cached_property
+    def columns(self):
+        """The rows as columns (D, m)."""
+        return np.ascontiguousarray(self.rows.T)
+
+    @cached_property
     def centre(self):
         """The mean of the rows."""
         return self.weight @ self.rows / self.weight.sum()
@@ -101,6 +106,12 @@ class Field:
     def rank(self, run):
         """Return a key by which runs are sorted, see `Problem.rank`."""
         return self.problem.rank(run)
+
+    def best(self, runs):
+        """Return the highest of the runs with the fewest degenerate components."""
+        descending = sorted(runs, key=lambda run: -run.objective)
+        healthy = (run for run in descending if self.is_healthy(run))
+        return next(healthy, None) or max(runs, key=self.rank)
 
     def is_healthy(self, run):
         """Tell whether a run has no degenerate component."""
@@ -173,14 +184,14 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     runs = starts([partition, clusters(field.standardised), clusters(field.sphered)])
     if not runs:
         raise StartFailed("no start of the race could be climbed from")
-    best = max(runs, key=field.rank).mixture
+    best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     metric = field.problem.family.form.sphered(field.rows - field.centre, within)
     runs += starts([clusters(metric)])
     if not _agree(field, runs):
         metrics = metric, field.standardised, field.sphered
         runs += starts([clusters(metrics[i % 3]) for i in range(N_MORE)])
-    runs.sort(key=field.rank, reverse=True)
+    runs.sort(key=lambda run: -run.objective)
     half = runs[: (len(runs) + 1) // 2]
     runs = [
         further or run
@@ -190,13 +201,13 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
             strict=True,
         )
     ]
-    runs.sort(key=field.rank, reverse=True)
+    runs.sort(key=lambda run: -run.promise)
     ended = []
     for run in runs:
         ended.append(field.finished(run))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             break
-    best = max(ended, key=field.rank)
+    best = field.best(ended)
     return _ordered(field, refine(field, best, n_swaps).mixture)
 
 
@@ -236,22 +247,22 @@ def refine(field, run, n_swaps):
     that fit worst, and is kept if EM climbs higher from there (Ueda et al. 2000,
     Neural Comput. 12:2109, merge and split likewise).
     """
-    tried = set()
+    tried, swaps = set(), _Swaps.of(field, run)
     while n_swaps > 0:
-        pairs = [p for p in _pairs(field, run.mixture) if p not in tried]
+        pairs = [pair for pair in swaps.pairs if pair not in tried]
         pairs = pairs[: min(SWAPS, n_swaps)]
         if not pairs:
             break
         tried.update(pairs)
         n_swaps -= len(pairs)
-        others = ordered_map(lambda pair, best=run: _swapped(field, best, *pair), pairs)
-        others = [other for other in others if other is not None]
+        others = [one for one in ordered_map(swaps.swapped, pairs) if one is not None]
         if not others:
             continue
-        other = max(others, key=lambda one: (field.rank(one)[0], one.promise))
+        other = max(others, key=lambda one: (field.is_healthy(one), one.promise))
         other = field.finished(other)
         if _is_better(field, other, run):
             run, tried = other, set()
+            swaps = _Swaps.of(field, run)
     return run
 
 
@@ -262,18 +273,80 @@ def _is_better(field, one, other):
     return higher if health == health_before else health > health_before
 
 
-def _pairs(field, mixture):
+@dataclass(frozen=True, eq=False)
+class _Swaps:
+    """The swaps from the mixture of a run.
+
+    Attributes
+    ----------
+    field : Field
+    run : Run
+    mass : ndarray of shape (K, m)
+        Weighted responsibilities of the rows.
+    pairs : list of tuple (int, int)
+        Components to delete and to split, the most promising first.
+    """
+
+    field: Field
+    run: Run
+    mass: np.ndarray
+    pairs: list
+
+    @classmethod
+    def of(cls, field, run):
+        mixture = run.mixture
+        if mixture.n_components < 3:
+            return cls(field, run, None, [])
+        densities, logs = kernels.log_responsibilities(field.rows, mixture)
+        logs[~np.isfinite(densities)] = -np.inf
+        mass = np.exp(logs).T
+        pairs = _pairs(mass, field, mixture)
+        mass *= field.weight
+        return cls(field, run, mass, pairs)
+
+    def swapped(self, pair):
+        """Return a run from a swapped mixture, or None if it promises nothing."""
+        field, problem, best = self.field, self.field.problem, self.run
+        try:
+            run = Run(self._mixture(*pair), (-np.inf,))
+        except NotPositiveDefinite:
+            return None
+        slack = HOPELESS / problem.n_observations
+        healthy = field.is_healthy(best)  # if not, a lower one may be better
+        for steps in SWAP_STEPS:
+            run = field.advance(run, steps)
+            if run is None or (healthy and run.promise < best.objective - slack):
+                return None
+            slack = 0.0
+        return run
+
+    def _mixture(self, deleted, split):
+        """Return the mixture without one component and with another in two.
+
+        The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
+        """
+        mixture = self.run.mixture
+        offset = np.sqrt(2 / np.pi) * _longest_axis(self.field.rows, self.mass[split])
+        covariances = mixture.covariances.halved(split, offset)
+        weights = np.append(mixture.weights, 0.5 * mixture.weights[split])
+        weights[split] = weights[-1]
+        means = np.vstack([mixture.means, mixture.means[split] - offset])
+        means[split] += offset
+        kept = np.delete(np.arange(len(weights)), deleted)
+        weights = weights[kept] / weights[kept].sum()
+        return Mixture(weights, means[kept], covariances.take(kept))
+
+
+def _pairs(shares, field, mixture):
     """Return pairs of components to delete and to split, the most promising first."""
-    if mixture.n_components < 3:
-        return []
-    shares, distances = _shares(field, mixture)
     weight = field.weight
-    count = np.maximum(weight @ shares, 1e-300)
+    distances = mixture.covariances.mahalanobis(field.columns, mixture.means)
     # What the log-likelihood loses at least when a component is taken away.
-    loss = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
+    loss = -np.log(np.maximum(1.0 - shares, 1e-300)) @ weight
     loss += weight.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
     # Squared distances within a Gaussian have variance 2 D.
-    mass = (weight[:, np.newaxis] * shares).T
+    mass = shares * weight
+    count = np.maximum(mass.sum(axis=1), 1e-300)
     mean = (mass * distances).sum(axis=1) / count
     spread = (mass * (distances - mean[:, np.newaxis]) ** 2).sum(axis=1)
     misfit = np.abs(spread / (2.0 * mixture.n_features) - count)
@@ -287,44 +360,9 @@ def _pairs(field, mixture):
     return [pair[1:] for pair in sorted(pairs)]
 
 
-def _shares(field, mixture):
-    """Return the responsibilities (m, K) and squared distances (K, m) of the rows."""
-    densities, logs = kernels.log_responsibilities(field.rows, mixture)
-    logs[~np.isfinite(densities)] = -np.inf
-    columns = np.ascontiguousarray(field.rows.T)
-    return np.exp(logs), mixture.covariances.mahalanobis(columns, mixture.means)
-
-
-def _swapped(field, best, deleted, split):
-    """Return the run without one component and with another in two, or None."""
-    problem = field.problem
-    shares, _ = _shares(field, best.mixture)
-    shares[:, deleted] = 0.0
-    total = shares.sum(axis=1, keepdims=True)
-    shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-    shares[total[:, 0] == 0, split] = 1.0
-    right = _right_of_centre(field.rows, shares[:, split] * field.weight)
-    shares[right, deleted] = shares[right, split]
-    shares[right, split] = 0.0
-    try:
-        statistics = problem.source.moments(shares, problem.family.form)
-        unit = min(1.0, problem.source.total_weight / len(field.rows))
-        mixture = problem.maximisation(statistics.with_small_pooled(unit))
-    except (StartFailed, NotPositiveDefinite):
-        return None
-    run = Run(mixture, (-np.inf,))
-    slack = HOPELESS / problem.n_observations
-    healthy = field.is_healthy(best)  # if not, a lower one may be better
-    for steps in SWAP_STEPS:
-        run = field.advance(run, steps)
-        if run is None or (healthy and run.promise < best.objective - slack):
-            return None
-        slack = 0.0
-    return run
-
-
-def _right_of_centre(rows, weight):
-    """Tell which rows are beyond the mean along the longest axis of weighted rows."""
-    centred = rows - weight @ rows / max(weight.sum(), 1e-300)
-    axis = np.linalg.eigh((centred.T * weight) @ centred).eigenvectors[:, -1]
-    return centred @ axis > 0
+def _longest_axis(rows, mass):
+    """Return the longest semi-axis (D,) of the scatter of weighted rows."""
+    weight = mass / max(mass.sum(), 1e-300)
+    centred = rows - weight @ rows
+    values, vectors = np.linalg.eigh((centred.T * weight) @ centred)
+    return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1]

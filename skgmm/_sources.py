@@ -114,6 +114,22 @@ class ArraySource:
         shape = responsibilities.shape[1], self.rows.shape[1]
         return about(about(np.zeros(shape)).means())
 
+    def class_moments(self, labels, n_classes, form):
+        """Return the statistics of classes of rows, about their means.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,)
+        n_classes : int
+        form : type
+            The form of covariances whose second moments are wanted.
+        """
+        frame = self.frame.centre, self.frame.scale
+        count, means, second = kernels.class_moments(
+            self.rows, self.sample_weight, *frame, labels, n_classes, form
+        )
+        return Statistics(count, np.zeros_like(means), second, 0.0, means, form)
+
     def sample(self, size, rng):
         """Return a source of at most ``size`` rows, drawn without replacement."""
         if len(self.rows) <= size:

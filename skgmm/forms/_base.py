@@ -166,6 +166,14 @@ class Covariances(ABC):
         """
 
     @abstractmethod
+    def halved(self, component, offset):
+        """Return the covariances where a component is two, so far from its mean.
+
+        The halves lie at plus and minus ``offset`` (D,), and have the rest of its
+        covariance.  The first takes its place, the second comes last.
+        """
+
+    @abstractmethod
     def average(self, weights):
         """Return the weighted mean covariance, in the form `for_total`."""
 

@@ -52,6 +52,13 @@ class Diag(VarianceCovariances):
         varies = covariance > 0
         return rows[:, varies] / np.sqrt(covariance[varies])
 
+    def halved(self, component, offset):
+        halves = self.take([*range(self.n_components), component]).values.copy()
+        halves[[component, -1]] = np.maximum(
+            halves[component] - offset**2, 0.1 * halves[component]
+        )
+        return type(self)(halves, self.n_components + 1, self.n_features)
+
     def average(self, weights):
         return weights @ self.values
 

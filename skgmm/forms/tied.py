@@ -44,6 +44,9 @@ class Tied(MatrixCovariances):
     def colorize(self, component, noise):
         return solve_triangular(self.whiteners, noise.T, lower=True).T
 
+    def halved(self, component, offset):
+        return self.take([*range(self.n_components), component])
+
     def average(self, weights):
         return self.values
 

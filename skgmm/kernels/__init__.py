@@ -35,7 +35,9 @@ instruction_set = getattr(_passes, "instruction_set", None)
 
 statistics = _passes.statistics
 moments = _passes.moments
+class_moments = _passes.class_moments
 climb = _passes.climb
+kmeans = _passes.kmeans
 log_density = _passes.log_density
 log_responsibilities = _passes.log_responsibilities
 labels = _passes.labels
@@ -43,7 +45,9 @@ whiteners = _passes.whiteners
 
 __all__ = [
     "LOG_2PI",
+    "class_moments",
     "climb",
+    "kmeans",
     "labels",
     "log_density",
     "log_responsibilities",

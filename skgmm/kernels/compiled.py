@@ -44,6 +44,38 @@ def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     return count, first, second if within else np.zeros(()), log_likelihood
 
 
+def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
+    """See `reference.class_moments`."""
+    arguments = rows, sample_weight, centre, scale, labels, n_classes, form
+    if not _can_read(rows):
+        return reference.class_moments(*arguments)
+    shape = n_classes, rows.shape[1]
+    count, means = np.zeros(n_classes), np.zeros(shape)
+    second = np.zeros(form.shape(*shape))
+    labels = np.ascontiguousarray(labels, dtype=np.int64)
+    _compiled.class_moments(
+        FORMS[form.kind],
+        rows,
+        sample_weight,
+        centre,
+        1.0 / scale,
+        labels,
+        count,
+        means,
+        second,
+    )
+    return count, means, second
+
+
+def kmeans(rows, weight, centres, n_iterations):
+    """See `reference.kmeans`."""
+    labels = np.empty(len(rows), dtype=np.int64)
+    _compiled.kmeans(
+        instruction_set, rows, weight, n_iterations, centres.copy(), labels
+    )
+    return labels
+
+
 def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     """See `reference.climb`."""
     covariances, (size, *variances) = mixture.covariances, terms

@@ -63,6 +63,58 @@ def moments(rows, sample_weight, centre, scale, responsibilities, means, form):
     return sums.result()
 
 
+def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
+    """Return the moments of classes of rows.
+
+    Parameters
+    ----------
+    rows, sample_weight, centre, scale
+        See `statistics`.
+    labels : ndarray of shape (n,)
+    n_classes : int
+    form : type
+        The form of covariances whose second moments are wanted.
+
+    Returns
+    -------
+    count : ndarray of shape (K,)
+    means : ndarray of shape (K, D)
+        Zero for an empty class.
+    second : ndarray in the shape of the form
+        About the means.
+    """
+    hard = (labels[:, np.newaxis] == np.arange(n_classes)).astype(float)
+    arguments = rows, sample_weight, centre, scale, hard
+    zero = np.zeros((n_classes, rows.shape[1]))
+    count, first, _, _ = moments(*arguments, zero, form)
+    means = first / np.where(count > 0, count, 1.0)[:, np.newaxis]
+    return count, means, moments(*arguments, means, form)[2]
+
+
+def kmeans(rows, weight, centres, n_iterations):
+    """Return the labels (n,) of so many iterations of Lloyd, at most, from centres.
+
+    A centre without rows stays where it is.
+    """
+    centres, n_clusters = centres.copy(), len(centres)
+    weighted = np.ascontiguousarray((rows * weight[:, np.newaxis]).T)
+    labels = _nearest(rows, centres)
+    for _ in range(n_iterations):
+        mass = np.bincount(labels, weight, n_clusters)
+        sums = [np.bincount(labels, column, n_clusters) for column in weighted]
+        filled = mass > 0
+        centres[filled] = np.stack(sums, axis=1)[filled] / mass[filled, np.newaxis]
+        previous, labels = labels, _nearest(rows, centres)
+        if np.array_equal(labels, previous):
+            break
+    return labels
+
+
+def _nearest(rows, centres):
+    products = rows @ centres.T
+    return np.argmin(np.einsum("ij,ij->i", centres, centres) - 2 * products, axis=1)
+
+
 def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     """Make steps of EM in one call, as far as that is possible: here none.
 

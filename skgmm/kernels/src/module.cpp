@@ -14,6 +14,7 @@
 
 #include "climb.hpp"
 #include "interface.hpp"
+#include "partition.hpp"
 
 namespace nb = nanobind;
 using AnyRows = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
@@ -69,6 +70,19 @@ static Rows rows_of(const AnyRows& data) {
   return rows;
 }
 
+// Rows with their weights, and the frame they are seen in.
+static Rows weighted_rows(const AnyRows& data, const Weights& weight, const Input& centre,
+                          const Input& inverse_scale) {
+  Rows rows = rows_of(data);
+  const std::size_t d = rows.n_features;
+  check(weight.size() == data.shape(0) && centre.size() == d && inverse_scale.size() == d);
+  rows.weight = weight.data();
+  rows.weight_stride = weight.stride(0);
+  rows.centre = centre.data();
+  rows.inverse_scale = inverse_scale.data();
+  return rows;
+}
+
 // The size of the whiteners (and of second moments) of a form.
 static std::size_t form_size(int form, std::size_t k, std::size_t d) {
   switch (form) {
@@ -93,18 +107,13 @@ static double statistics(const std::string& isa, int form, AnyRows data, Weights
                          Input centre, Input inverse_scale, Input means, Input whiteners,
                          Input log_coefficients, Input common_centre, Output count,
                          Output first, std::optional<Output> second) {
-  Rows rows = rows_of(data);
+  const Rows rows = weighted_rows(data, weight, centre, inverse_scale);
   const Model model = model_of(form, means, whiteners, log_coefficients, common_centre);
   const std::size_t k = model.n_components, d = model.n_features;
-  check(rows.n_features == model.n_features && weight.size() == data.shape(0));
-  check(centre.size() == d && inverse_scale.size() == d);
+  check(rows.n_features == model.n_features);
   check(count.size() == k && first.size() == k * d);
   check(second.has_value() == (form != TIED));
   check(!second || second->size() == form_size(form, k, d));
-  rows.weight = weight.data();
-  rows.weight_stride = weight.stride(0);
-  rows.centre = centre.data();
-  rows.inverse_scale = inverse_scale.data();
   double log_likelihood = 0;
   const Sums sums = {count.data(), first.data(), second ? second->data() : nullptr,
                      &log_likelihood};
@@ -162,18 +171,13 @@ static int climb_rows(const std::string& isa, int form, AnyRows data, Weights we
                  Input inverse_scale, Output weights, Output means, Output values,
                  Input total_mean, Input total_scatter, double size, Input variance,
                  Input held, Input ridge, Output objectives) {
-  Rows rows = rows_of(data);
+  const Rows rows = weighted_rows(data, weight, centre, inverse_scale);
   check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
-  const std::size_t k = means.shape(0), d = means.shape(1), n = data.shape(0);
-  check(rows.n_features == int(d) && weight.size() == n && weights.size() == k);
+  const std::size_t k = means.shape(0), d = means.shape(1);
+  check(rows.n_features == int(d) && weights.size() == k);
   check(values.size() == form_size(form, k, d) && objectives.size() > 0);
-  check(centre.size() == d && inverse_scale.size() == d);
   check(variance.size() == d && held.size() == d && ridge.size() == d);
   check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
-  rows.weight = weight.data();
-  rows.weight_stride = weight.stride(0);
-  rows.centre = centre.data();
-  rows.inverse_scale = inverse_scale.data();
   const Regularisation regularisation = {size, variance.data(), held.data(), ridge.data()};
   const Total total = {total_mean.data(), total_scatter.data()};
   const Parameters parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
@@ -181,6 +185,37 @@ static int climb_rows(const std::string& isa, int form, AnyRows data, Weights we
   nb::gil_scoped_release release;
   return climb(pass, Form(form), rows, total, regularisation, parameters,
                int(objectives.size()) - 1, objectives.data());
+}
+
+// Labels of k-means from centres, which move: see partition.hpp.
+static void kmeans_rows(const std::string& isa, AnyRows data, Weights weight, int n_iterations,
+                        Output centres, Labels labels) {
+  Rows rows = rows_of(data);
+  check(centres.ndim() == 2 && centres.shape(1) == data.shape(1));
+  check(weight.size() == data.shape(0) && labels.size() == data.shape(0));
+  rows.weight = weight.data();
+  rows.weight_stride = weight.stride(0);
+  const auto pass = passes_of(isa).densities[SPHERICAL];
+  bool ok;
+  {
+    nb::gil_scoped_release release;
+    ok = kmeans(pass, rows, int(centres.shape(0)), n_iterations, centres.data(), labels.data());
+  }
+  if (!ok) throw std::bad_alloc();
+}
+
+static void class_moments_of(int form, AnyRows data, Weights weight, Input centre,
+                             Input inverse_scale, Labels labels, Output count, Output means,
+                             Output second) {
+  const Rows rows = weighted_rows(data, weight, centre, inverse_scale);
+  const std::size_t k = count.size(), d = rows.n_features;
+  check(form >= 0 && form < N_FORMS && labels.size() == data.shape(0));
+  check(means.size() == k * d && second.size() == form_size(form, k, d));
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    check(labels.data()[i] >= 0 && labels.data()[i] < int64_t(k));
+  nb::gil_scoped_release release;
+  class_moments(Form(form), rows, labels.data(), int(k), count.data(), means.data(),
+                second.data());
 }
 
 static void exponentials(const std::string& isa, Input x, Output out) {
@@ -203,6 +238,8 @@ NB_MODULE(_compiled, m) {
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
   m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);
+  m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
+  m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);
   m.def("logarithms", &logarithms, in, in, out);
 }
