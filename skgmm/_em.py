@@ -378,21 +378,21 @@ def has_converged(trail, tol):
     return all(_still_to_gain(*pair) <= tol for pair in (gains[-3:-1], gains[-2:]))
 
 
-def still_to_gain(trail):
+def still_to_gain(trail, slowest=_SLOWEST):
     """Return what is left to gain, from the last objectives of plain steps."""
     if len(trail) < 3:
         return np.inf
     gains = np.abs(np.diff(trail[-3:]))
-    return _still_to_gain(*gains)
+    return _still_to_gain(*gains, slowest)
 
 
 def _rounding(objective):
     return 8 * np.finfo(float).eps * max(1.0, abs(objective))
 
 
-def _still_to_gain(earlier, later):
+def _still_to_gain(earlier, later, slowest=_SLOWEST):
     """Return the sum of the gains that follow two gains."""
-    rate = min(max(later / earlier, 0.0), _SLOWEST) if earlier > 0 else _SLOWEST
+    rate = min(max(later / earlier, 0.0), slowest) if earlier > 0 else slowest
     return later * rate / (1 - rate)
 
 

@@ -22,6 +22,12 @@ FINISH_TOL, FINISH_STEPS, FINISH_PASSES = 1e-6, 100, 200
 # Swaps that are tried at a time; the steps after each; it is given up where it is so
 # far below the best, in units of log-likelihood.
 SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
+# The steps after a component was split; what that gains, over what a deletion loses at
+# first sight, below which no swap was ever seen to gain.
+SPLIT_STEPS, WORTHLESS = 8, 0.02
+# The slowest rate of convergence that promises are made of: what slower climbs still
+# gain, and growing gains, a few steps do not tell.
+_RATE = 0.9
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
@@ -47,8 +53,8 @@ class Run:
 
     @property
     def promise(self):
-        """The objective that is to be expected in the end."""
-        return self.objective + still_to_gain(self.trail)
+        """The objective that is to be expected in the end, if no gains grow."""
+        return self.objective + still_to_gain(self.trail, slowest=_RATE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +80,6 @@ class Field:
         """Return the field of a problem and a sample of its rows."""
         weight = sample.sample_weight / np.max(sample.sample_weight)
         return cls(problem.on(sample), sample.in_frame(), weight)
-
-    @cached_property
-    def columns(self):
-        """The rows as columns (D, m)."""
-        return np.ascontiguousarray(self.rows.T)
 
     @cached_property
     def centre(self):
@@ -243,25 +244,24 @@ def _ordered(field, mixture):
 def refine(field, run, n_swaps):
     """Return the best run after moving components to where they are missed.
 
-    A swap deletes one of the components that are missed least and splits one of those
-    that fit worst, and is kept if EM climbs higher from there (Ueda et al. 2000,
-    Neural Comput. 12:2109, merge and split likewise).
+    A swap splits one of the components that gain most by it, deletes one of those that
+    are missed least, and is kept if EM climbs higher from there (Ueda et al. 2000,
+    Neural Comput. 12:2109, merge and split likewise).  The search ends when so many in
+    a row have failed.
     """
-    tried, swaps = set(), _Swaps.of(field, run)
-    while n_swaps > 0:
-        pairs = [pair for pair in swaps.pairs if pair not in tried]
-        pairs = pairs[: min(SWAPS, n_swaps)]
+    swaps, failed = _Swaps.of(field, run), 0
+    while failed < n_swaps:
+        pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
         if not pairs:
             break
-        tried.update(pairs)
-        n_swaps -= len(pairs)
+        failed += len(pairs)
         others = [one for one in ordered_map(swaps.swapped, pairs) if one is not None]
         if not others:
             continue
         other = max(others, key=lambda one: (field.is_healthy(one), one.promise))
         other = field.finished(other)
         if _is_better(field, other, run):
-            run, tried = other, set()
+            run, failed = other, 0
             swaps = _Swaps.of(field, run)
     return run
 
@@ -281,37 +281,44 @@ class _Swaps:
     ----------
     field : Field
     run : Run
-    mass : ndarray of shape (K, m)
-        Weighted responsibilities of the rows.
+    grown : list of Run or None
+        With each component in two; the second half comes last.
     pairs : list of tuple (int, int)
         Components to delete and to split, the most promising first.
     """
 
     field: Field
     run: Run
-    mass: np.ndarray
+    grown: list
     pairs: list
 
     @classmethod
     def of(cls, field, run):
         mixture = run.mixture
         if mixture.n_components < 3:
-            return cls(field, run, None, [])
+            return cls(field, run, [], [])
         densities, logs = kernels.log_responsibilities(field.rows, mixture)
         logs[~np.isfinite(densities)] = -np.inf
-        mass = np.exp(logs).T
-        pairs = _pairs(mass, field, mixture)
-        mass *= field.weight
-        return cls(field, run, mass, pairs)
+        shares = np.exp(logs)
+        losses = _losses(shares, field.weight, mixture.weights)
+        shares *= field.weight[:, np.newaxis]
+        grown = list(
+            ordered_map(
+                lambda k: _grown(field, mixture, k, shares[:, k]),
+                range(mixture.n_components),
+            )
+        )
+        gains = [one.objective - run.objective if one else -np.inf for one in grown]
+        gains = field.weight.sum() * np.array(gains)
+        return cls(field, run, grown, _pairs(gains, losses))
 
     def swapped(self, pair):
         """Return a run from a swapped mixture, or None if it promises nothing."""
-        field, problem, best = self.field, self.field.problem, self.run
-        try:
-            run = Run(self._mixture(*pair), (-np.inf,))
-        except NotPositiveDefinite:
-            return None
-        slack = HOPELESS / problem.n_observations
+        deleted, split = pair
+        field, best, grown = self.field, self.run, self.grown[split].mixture
+        kept = np.delete(np.arange(grown.n_components), deleted)
+        run = Run(grown.take(kept), (-np.inf,))
+        slack = HOPELESS / field.problem.n_observations
         healthy = field.is_healthy(best)  # if not, a lower one may be better
         for steps in SWAP_STEPS:
             run = field.advance(run, steps)
@@ -320,42 +327,40 @@ class _Swaps:
             slack = 0.0
         return run
 
-    def _mixture(self, deleted, split):
-        """Return the mixture without one component and with another in two.
 
-        The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
-        """
-        mixture = self.run.mixture
-        offset = np.sqrt(2 / np.pi) * _longest_axis(self.field.rows, self.mass[split])
-        covariances = mixture.covariances.halved(split, offset)
-        weights = np.append(mixture.weights, 0.5 * mixture.weights[split])
-        weights[split] = weights[-1]
-        means = np.vstack([mixture.means, mixture.means[split] - offset])
-        means[split] += offset
-        kept = np.delete(np.arange(len(weights)), deleted)
-        weights = weights[kept] / weights[kept].sum()
-        return Mixture(weights, means[kept], covariances.take(kept))
+def _grown(field, mixture, k, mass):
+    """Return the run from a mixture with component k in two, or None if it fails.
+
+    The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
+    """
+    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, mass)
+    halves = 0.5 * mixture.weights[[k]]
+    weights = np.concatenate([mixture.weights, halves])
+    weights[k] = halves[0]
+    means = np.vstack([mixture.means, mixture.means[k] - offset])
+    means[k] += offset
+    try:
+        covariances = mixture.covariances.halved(k, offset)
+    except NotPositiveDefinite:
+        return None
+    run = Run(Mixture(weights, means, covariances), (-np.inf,))
+    return field.advance(run, SPLIT_STEPS)
 
 
-def _pairs(shares, field, mixture):
+def _losses(shares, weight, weights):
+    """Return what the log-likelihood loses at least without each component."""
+    losses = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
+    return losses + weight.sum() * np.log(np.maximum(1.0 - weights, 1e-300))
+
+
+def _pairs(gains, losses):
     """Return pairs of components to delete and to split, the most promising first."""
-    weight = field.weight
-    distances = mixture.covariances.mahalanobis(field.columns, mixture.means)
-    # What the log-likelihood loses at least when a component is taken away.
-    loss = -np.log(np.maximum(1.0 - shares, 1e-300)) @ weight
-    loss += weight.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
-    # Squared distances within a Gaussian have variance 2 D.
-    mass = shares * weight
-    count = np.maximum(mass.sum(axis=1), 1e-300)
-    mean = (mass * distances).sum(axis=1) / count
-    spread = (mass * (distances - mean[:, np.newaxis]) ** 2).sum(axis=1)
-    misfit = np.abs(spread / (2.0 * mixture.n_features) - count)
-    deleted, split = np.argsort(loss)[:4], np.argsort(-misfit)[:4]
+    split = [k for k in np.argsort(-gains)[:6] if np.isfinite(gains[k])]
     pairs = [
         (a + b, int(j), int(k))
-        for a, j in enumerate(deleted)
+        for a, j in enumerate(np.argsort(losses)[:6])
         for b, k in enumerate(split)
-        if j != k
+        if j != k and gains[k] > WORTHLESS * losses[j]
     ]
     return [pair[1:] for pair in sorted(pairs)]
 

@@ -126,7 +126,8 @@ def _standardised(sample):
 
 def _moments(problem, sample, rows, weight, labels, n_components):
     """Return the mixture of the moments of the classes of a sample."""
-    labels = bisect(rows, weight, labels, n_components)
+    if not np.bincount(labels, minlength=n_components).all():
+        labels = bisect(rows, weight, labels, n_components)
     statistics = sample.class_moments(labels, labels.max() + 1, problem.family.form)
     unit = min(1.0, sample.total_weight / len(rows))
     mixture = problem.maximisation(statistics.with_small_pooled(unit))
