@@ -27,7 +27,7 @@ class Degenerate(NamedTuple):
 _FLAT, _FLAT_FOR_FEW = 1e-6, 1e-3
 
 
-def degenerate(mixture, total, n_observations):
+def degenerate(mixture, total, n_observations, margin=1.0):
     """Return the degenerate components of a mixture.
 
     The likelihood is unbounded: it grows without end about single rows, and has
@@ -42,6 +42,8 @@ def degenerate(mixture, total, n_observations):
     total : ndarray
         Covariance of all rows, see `Covariances.extreme_eigenvalues`.
     n_observations : float
+    margin : float, default=1
+        How many times the rows, and the variance, a healthy component has.
 
     Returns
     -------
@@ -54,9 +56,9 @@ def degenerate(mixture, total, n_observations):
     count = mixture.weights * n_observations
     # A matrix that is shared is made of all rows.
     rows = np.array([n_observations]) if mixture.covariances.shared else count
-    flat = smallest < _FLAT
-    flat |= (smallest < _FLAT_FOR_FEW) & (rows < 5 * (rank + 1))
-    few = np.round(rows) < rank + 2
+    flat = smallest < margin * _FLAT
+    flat |= (smallest < margin * _FLAT_FOR_FEW) & (rows < 5 * margin * (rank + 1))
+    few = np.round(rows) < margin * (rank + 2)
     condition = np.broadcast_to(largest / np.maximum(smallest, 1e-300), count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))

@@ -125,12 +125,16 @@ class Problem:
         """
         return -len(self.degenerate(fit.mixture)), fit.objective
 
-    def degenerate(self, mixture):
-        """Return the degenerate components of a mixture."""
+    def degenerate(self, mixture, margin=1.0):
+        """Return the degenerate components of a mixture.
+
+        With a margin healthy ones need so many times the rows, and the variance.
+        """
         source = self.source
         _, scatter = source.total(self.family.form)
+        covariance = scatter / source.total_weight
         observations = self.n_observations or source.n_observations
-        return degenerate(mixture, scatter / source.total_weight, observations)
+        return degenerate(mixture, covariance, observations, margin)
 
     def single_gaussian(self):
         """Return the one Gaussian of greatest likelihood, and the objective there.

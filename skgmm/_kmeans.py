@@ -39,10 +39,10 @@ def seeds(rows, weight, n_seeds, rng):
     """
     n_trials = 2 + int(np.log(n_seeds))
     norms = np.einsum("ij,ij->i", rows, rows)
-    chosen = [_draw(weight, 1, rng)[0]]
+    chosen = [draw(weight, 1, rng)[0]]
     distances = _distances(rows, norms, chosen)[0]
     while len(chosen) < n_seeds:
-        trials = _draw(weight * distances, n_trials, rng)
+        trials = draw(weight * distances, n_trials, rng)
         new = np.minimum(distances, _distances(rows, norms, trials))
         best = int(np.argmin(new @ weight))
         chosen.append(trials[best])
@@ -50,7 +50,7 @@ def seeds(rows, weight, n_seeds, rng):
     return rows[chosen]
 
 
-def _draw(mass, size, rng):
+def draw(mass, size, rng):
     """Draw indices with probabilities proportional to a mass."""
     cumulated = np.cumsum(mass)
     if not cumulated[-1] > 0:

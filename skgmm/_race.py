@@ -7,18 +7,20 @@ import numpy as np
 
 from . import kernels
 from ._em import Climb, Problem, StartFailed, finish, has_converged, still_to_gain
-from ._kmeans import kmeans, seeds
+from ._kmeans import draw, kmeans, nearest, seeds
 from ._mixture import Mixture
 from ._threads import ordered_map
 from .forms import NotPositiveDefinite
 
-# Steps of EM that all candidates make, and then the better half of them.
-STEPS = (10, 20)
+# Steps of EM that all candidates make, then the better half of them, and its half.
+STEPS = (10, 20, 40)
 # Further candidates where the first ones disagree.
-N_MORE = 4
+N_MORE = 8
 # The winner is run until so little is left to gain, for so many passes at most: by
 # plain steps, which are compiled, and then by leaps.
 FINISH_TOL, FINISH_STEPS, FINISH_PASSES = 1e-6, 100, 200
+# And the best of all, so that it does not collapse later.
+SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
 # Swaps that are tried at a time; the steps after each; it is given up where it is so
 # far below the best, in units of log-likelihood.
 SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
@@ -28,6 +30,9 @@ SPLIT_STEPS, WORTHLESS = 8, 0.02
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
+# In the race a component needs so many times the rows and the variance that keep it
+# from being degenerate: with just these it might collapse in the end.
+MARGIN = 2.0
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
@@ -105,8 +110,8 @@ class Field:
         return form.sphered(self.rows - self.centre, scatter / source.total_weight)
 
     def rank(self, run):
-        """Return a key by which runs are sorted, see `Problem.rank`."""
-        return self.problem.rank(run)
+        """Return a key: the fewest degenerate components first, then the highest."""
+        return -self._n_degenerate(run), run.objective
 
     def best(self, runs):
         """Return the highest of the runs with the fewest degenerate components."""
@@ -115,8 +120,11 @@ class Field:
         return next(healthy, None) or max(runs, key=self.rank)
 
     def is_healthy(self, run):
-        """Tell whether a run has no degenerate component."""
-        return not self.problem.degenerate(run.mixture)
+        """Tell whether a run has no component that is degenerate, or nearly so."""
+        return self._n_degenerate(run) == 0
+
+    def _n_degenerate(self, run):
+        return len(self.problem.degenerate(run.mixture, MARGIN))
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
@@ -130,17 +138,17 @@ class Field:
             return None
         return Run(mixture, (*run.trail[:-1], *objectives))
 
-    def finished(self, run):
+    def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
         for _ in range(FINISH_STEPS // 20):
             further = self.advance(run, 20)
             if further is None:
                 return run
             run = further
-            if has_converged(run.trail, FINISH_TOL):
+            if has_converged(run.trail[-4:], tol):
                 return run
         climb = Climb(self.problem, run.mixture)
-        finish(climb, FINISH_TOL, FINISH_PASSES)
+        finish(climb, tol, passes)
         return Run(climb.fit.mixture, (*run.trail, *climb.fit.history))
 
 
@@ -149,9 +157,10 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
     Candidates are a partition that is given, and k-means in the metrics of the standard
     deviations of the features, of the scatter of all rows, and of the scatter within
-    the components of the best candidate so far.  If they do not agree there are more
-    of them.  The better half makes more steps; then the best one without degenerate
-    components is run to its end, and refined.
+    the components of the best candidate so far.  If they do not agree, or are too few
+    for swaps, the cells of random rows join them.  The better half makes more steps,
+    and its better half again; then the best one without degenerate components is run
+    to its end, and refined.
 
     Parameters
     ----------
@@ -171,51 +180,76 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     """
     order = _outwards(field)
 
-    def clusters(rows):
+    def partitioned(rows, into_parts):
         z = np.ascontiguousarray(rows[order])
         labels = np.empty(len(z), dtype=np.intp)
-        chosen = seeds(z, field.weight[order], n_components, rng)
-        labels[order] = kmeans(z, field.weight[order], chosen)
+        labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
     def starts(partitions):
         runs = ordered_map(lambda labels: field.start(mixture_of(labels)), partitions)
         return [run for run in runs if run is not None]
 
-    runs = starts([partition, clusters(field.standardised), clusters(field.sphered)])
+    metrics = field.standardised, field.sphered
+    runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
     if not runs:
         raise StartFailed("no start of the race could be climbed from")
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
-    metric = field.problem.family.form.sphered(field.rows - field.centre, within)
-    runs += starts([clusters(metric)])
-    if not _agree(field, runs):
-        metrics = metric, field.standardised, field.sphered
-        runs += starts([clusters(metrics[i % 3]) for i in range(N_MORE)])
-    runs.sort(key=lambda run: -run.objective)
-    half = runs[: (len(runs) + 1) // 2]
-    runs = [
-        further or run
-        for run, further in zip(
-            half,
-            ordered_map(lambda run: field.advance(run, STEPS[1]), half),
-            strict=True,
-        )
-    ]
-    runs.sort(key=lambda run: -run.promise)
+    rows = field.problem.family.form.sphered(field.rows - field.centre, within)
+    runs += starts([partitioned(rows, _clusters)])
+    if n_components < 3 or not _agree(runs):
+        more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
+        runs += starts(more)
+    left = []
+    for steps in STEPS[1:]:
+        runs = _distinct(runs)
+        half = (len(runs) + 1) // 2
+        runs, left = runs[:half], runs[half:] + left
+        further = ordered_map(lambda run, n=steps: field.advance(run, n), runs)
+        runs = [more or run for run, more in zip(runs, list(further), strict=True)]
     ended = []
-    for run in runs:
+    for run in _distinct(runs) + left:
         ended.append(field.finished(run))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             break
-    best = field.best(ended)
-    return _ordered(field, refine(field, best, n_swaps).mixture)
+    path = refine(field, field.best(ended), n_swaps)
+    return _ordered(field, _settled(field, path).mixture)
 
 
-def _agree(field, runs):
+def _settled(field, path):
+    """Return the last run of a path, at its end; an earlier one if it collapses there."""
+    ends = []
+    for run in reversed(path):
+        ends.append(field.finished(run, SETTLED_TOL, SETTLED_PASSES))
+        if field.is_healthy(ends[-1]):
+            return ends[-1]
+    return field.best(ends)
+
+
+def _clusters(rows, weight, n_components, rng):
+    """Return the labels of k-means."""
+    return kmeans(rows, weight, seeds(rows, weight, n_components, rng))
+
+
+def _cells(rows, weight, n_components, rng):
+    """Return the nearest of some random rows: more diverse than k-means."""
+    return nearest(rows, rows[draw(weight, n_components, rng)])
+
+
+def _agree(runs):
     """Tell whether all runs seem to lead to the same optimum."""
     ends = [run.promise for run in runs]
     return max(ends) - min(ends) < SAME
+
+
+def _distinct(runs):
+    """Return the runs by what they promise, without those that seem to be the same."""
+    kept = []
+    for run in sorted(runs, key=lambda run: -run.promise):
+        if not kept or kept[-1].promise - run.promise > SAME:
+            kept.append(run)
+    return kept
 
 
 def _outwards(field):
@@ -242,14 +276,14 @@ def _ordered(field, mixture):
 
 
 def refine(field, run, n_swaps):
-    """Return the best run after moving components to where they are missed.
+    """Return the runs, the best one last, that moving components leads to.
 
     A swap splits one of the components that gain most by it, deletes one of those that
     are missed least, and is kept if EM climbs higher from there (Ueda et al. 2000,
     Neural Comput. 12:2109, merge and split likewise).  The search ends when so many in
     a row have failed.
     """
-    swaps, failed = _Swaps.of(field, run), 0
+    path, swaps, failed = [run], _Swaps.of(field, run), 0
     while failed < n_swaps:
         pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
         if not pairs:
@@ -261,9 +295,10 @@ def refine(field, run, n_swaps):
         other = max(others, key=lambda one: (field.is_healthy(one), one.promise))
         other = field.finished(other)
         if _is_better(field, other, run):
+            path.append(other)
             run, failed = other, 0
             swaps = _Swaps.of(field, run)
-    return run
+    return path
 
 
 def _is_better(field, one, other):
