@@ -157,10 +157,10 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
     Candidates are a partition that is given, and k-means in the metrics of the standard
     deviations of the features, of the scatter of all rows, and of the scatter within
-    the components of the best candidate so far.  If they do not agree, or are too few
-    for swaps, the cells of random rows join them.  The better half makes more steps,
-    and its better half again; then the best one without degenerate components is run
-    to its end, and refined.
+    the components of the best candidate so far.  If the best two do not agree, or
+    components are too few for swaps, the cells of random rows join them.  The better
+    half makes more steps, and its better half again; then the best one without
+    degenerate components is run to its end, and refined.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
 
 def _settled(field, path):
-    """Return the last run of a path, at its end; an earlier one if it collapses there."""
+    """Return the last run of a path at its end, or an earlier one if it collapses."""
     ends = []
     for run in reversed(path):
         ends.append(field.finished(run, SETTLED_TOL, SETTLED_PASSES))
@@ -238,9 +238,9 @@ def _cells(rows, weight, n_components, rng):
 
 
 def _agree(runs):
-    """Tell whether all runs seem to lead to the same optimum."""
-    ends = [run.promise for run in runs]
-    return max(ends) - min(ends) < SAME
+    """Tell whether the best two runs seem to lead to the same optimum."""
+    ends = sorted(run.promise for run in runs)
+    return len(ends) > 1 and ends[-1] - ends[-2] < SAME
 
 
 def _distinct(runs):

@@ -70,11 +70,19 @@ def n_threads():
     backend, _ = joblib.parallel.get_active_backend()
     if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
         return 1
-    limits = [joblib.cpu_count(), _blas.limit()]
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    limit = os.environ.get("LOKY_MAX_CPU_COUNT")
+    limits = [_n_cores(joblib.cpu_count, limit, frozenset(affinity)), _blas.limit()]
     openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if openmp.isdigit():
         limits.append(int(openmp))
     return max(1, min(limits))
+
+
+@cache
+def _n_cores(count, *inputs):
+    """Return joblib's count, which reads files: asked again when its inputs change."""
+    return count()
 
 
 _local = threading.local()
