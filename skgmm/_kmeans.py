@@ -50,6 +50,18 @@ def seeds(rows, weight, n_seeds, rng):
     return rows[chosen]
 
 
+def cells(rows, chosen):
+    """Return the index of the nearest of some chosen rows, the first one of equals.
+
+    Fewer rows than features all have the same distances after sphering, so equality is
+    up to rounding.
+    """
+    norms = np.einsum("ij,ij->i", rows, rows)
+    distances = _distances(rows, norms, chosen)
+    slack = 1e-9 * max(norms.max(), 1e-300)
+    return np.argmax(distances <= distances.min(axis=0) + slack, axis=0)
+
+
 def draw(mass, size, rng):
     """Draw indices with probabilities proportional to a mass."""
     cumulated = np.cumsum(mass)

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import kernels
 from ._em import Climb, Problem, StartFailed, finish, has_converged, still_to_gain
-from ._kmeans import draw, kmeans, nearest, seeds
+from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture
 from ._threads import ordered_map
 from .forms import NotPositiveDefinite
@@ -136,6 +136,8 @@ class Field:
             mixture, objectives = self.problem.steps(run.mixture, n_steps)
         except (StartFailed, NotPositiveDefinite):
             return None
+        if len(objectives) <= n_steps:  # nothing more to gain
+            objectives = [*objectives, objectives[-1], objectives[-1]]
         return Run(mixture, (*run.trail[:-1], *objectives))
 
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
@@ -186,9 +188,14 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
         labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
+    def start(labels):
+        try:
+            return field.start(mixture_of(labels))
+        except NotPositiveDefinite:
+            return None
+
     def starts(partitions):
-        runs = ordered_map(lambda labels: field.start(mixture_of(labels)), partitions)
-        return [run for run in runs if run is not None]
+        return [run for run in ordered_map(start, partitions) if run is not None]
 
     metrics = field.standardised, field.sphered
     runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
@@ -234,7 +241,7 @@ def _clusters(rows, weight, n_components, rng):
 
 def _cells(rows, weight, n_components, rng):
     """Return the nearest of some random rows: more diverse than k-means."""
-    return nearest(rows, rows[draw(weight, n_components, rng)])
+    return cells(rows, draw(weight, n_components, rng))
 
 
 def _agree(runs):

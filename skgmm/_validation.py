@@ -11,6 +11,10 @@ from .forms import NotPositiveDefinite
 _WEIGHTS_TOLERANCE = 1e-2
 
 
+# Products of weights and squares of data below this are no numbers of full precision.
+_SMALLEST_WEIGHT = 1e-250
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return the weights of rows as float64 (n,); ones take no memory."""
     if sample_weight is None:
@@ -39,6 +43,11 @@ def check_sample_weight(sample_weight, n_samples):
     if not np.any(weight > 0):
         raise ValueError(
             "sample_weight must have an entry above zero; got all zero weights."
+        )
+    if np.max(weight) < _SMALLEST_WEIGHT:
+        raise ValueError(
+            f"sample_weight must have an entry of at least {_SMALLEST_WEIGHT:g}; the "
+            f"largest is {np.max(weight):g}. Divide by the largest entry."
         )
     return weight
 

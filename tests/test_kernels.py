@@ -7,8 +7,14 @@ import pytest
 import threadpoolctl
 
 from skgmm import kernels
+from skgmm._em import Problem
+from skgmm._frame import Frame
 from skgmm._mixture import Mixture
-from skgmm.forms import Diag, Full, Spherical, Tied
+from skgmm._regularisation import PseudoObservations, Ridge
+from skgmm._sources import ArraySource
+from skgmm._starts import PARTITIONS, from_partition
+from skgmm.families import FAMILIES
+from skgmm.forms import Diag, Full, NotPositiveDefinite, Spherical, Tied
 from skgmm.kernels import reference
 
 try:
@@ -546,3 +552,124 @@ def test_whiteners_name_the_matrix_without_a_factor(d, fault):
         bad[-1, -1] = value[fault]
     assert compiled.whiteners(matrices)[1] == 2
     assert reference.whiteners(matrices)[1] == 2
+
+
+# ---- several steps in one call ----
+def problem_of(kind, rng, d, *, ridge=False, dtype=np.float64):
+    """Return a problem with a start for it."""
+    mixture = mixture_of(kind, rng, 3, d)
+    rows = (1e3 + 5.0 * rows_near(mixture, rng, 300)).astype(dtype)
+    weight = rng.uniform(0.1, 2.0, len(rows))
+    family = next(f for f in FAMILIES.values() if f.form.kind == kind)
+    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    regularisation = (
+        Ridge.of(frame, 0.1) if ridge else PseudoObservations.of(frame, weight.max())
+    )
+    problem = Problem(ArraySource(rows, weight, frame), family, regularisation)
+    propose = from_partition(PARTITIONS["bisect"])
+    return problem, propose(problem, 3, np.random.RandomState(0), 0)
+
+
+@forms
+@pytest.mark.parametrize("d", [1, 2, 5, 12, 33])
+@pytest.mark.parametrize("ridge", [False, True])
+def test_steps_in_one_call_are_steps_of_em(kind, d, ridge, isa):
+    problem, start = problem_of(kind, np.random.default_rng(d), d, ridge=ridge)
+    together, objectives = problem.source.climb(start, problem.regularisation.terms, 6)
+    mixture, expected = start, []
+    for step in range(7):
+        statistics = problem.source.statistics(mixture)
+        penalty = problem.regularisation.log_penalty(mixture)
+        expected.append(statistics.log_likelihood + penalty)
+        if step < 6:
+            mixture = problem.maximisation(statistics)
+    np.testing.assert_allclose(objectives, expected, 1e-11)
+    np.testing.assert_allclose(together.weights, mixture.weights, 1e-8, 1e-10)
+    np.testing.assert_allclose(together.means, mixture.means, 1e-8, 1e-9)
+    values = mixture.covariances.values
+    np.testing.assert_allclose(together.covariances.values, values, 1e-7, 1e-9)
+
+
+@forms
+def test_steps_in_one_call_of_float32_rows(kind):
+    problem, start = problem_of(kind, np.random.default_rng(0), 3, dtype=np.float32)
+    _, objectives = problem.source.climb(start, problem.regularisation.terms, 4)
+    statistics = problem.source.statistics(start)
+    penalty = problem.regularisation.log_penalty(start)
+    expected = statistics.log_likelihood + penalty
+    assert objectives[0] == pytest.approx(expected, rel=1e-11)
+    assert np.all(np.diff(objectives) >= -1e-9 * np.abs(expected))
+
+
+def test_steps_go_on_where_those_in_one_call_cannot():
+    """Two components share a point: the second one has no covariance of its own."""
+    rows = np.repeat([[0.0, 0.0], [1.0, 5.0], [3.0, 1.0]], [50, 50, 1], axis=0)
+    frame = Frame.of(rows, np.ones(len(rows)))
+    source = ArraySource(rows, np.ones(len(rows)), frame)
+    problem = Problem(source, FAMILIES["full"], Ridge.of(frame, 0.0))
+    start = Mixture(np.full(2, 0.5), np.array([[-1.0, -1], [1, 1]]), Full.unit(2, 2))
+    _, objectives = source.climb(start, problem.regularisation.terms, 50)
+    assert 0 < len(objectives) < 51
+    with pytest.raises(NotPositiveDefinite):
+        problem.steps(start, 50)
+
+
+@forms
+def test_matrices_of_many_features_are_left_to_lapack(kind):
+    problem, start = problem_of(kind, np.random.default_rng(0), 130)
+    mixture, objectives = problem.source.climb(start, problem.regularisation.terms, 2)
+    alone = kind in ("diag", "spherical")
+    assert len(objectives) == (3 if alone else 0)
+    assert (mixture is start) == (not alone)
+    assert len(problem.steps(start, 2)[1]) == 3
+
+
+@forms
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_moments_of_classes(kind, dtype):
+    rng = np.random.default_rng(1)
+    rows = strided((3.0 + rng.normal(size=(500, 4))).astype(dtype))
+    labels = rng.choice([0, 1, 3], size=500)
+    arguments = (
+        rows,
+        rng.uniform(0, 2, 500),
+        np.full(4, 3.0),
+        np.full(4, 0.5),
+        labels,
+        4,
+    )
+    ours = compiled.class_moments(*arguments, FORMS[kind])
+    theirs = reference.class_moments(*arguments, FORMS[kind])
+    assert ours[0][2] == 0
+    for one, other in zip(ours, theirs, strict=True):
+        if kind in ("full", "tied") and one.ndim == other.ndim == len(
+            FORMS[kind].shape(4, 4)
+        ):
+            one, other = np.tril(one), np.tril(other)
+        np.testing.assert_allclose(one, other, 1e-11, 1e-11)
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_kmeans(d, isa):
+    rng = np.random.default_rng(d)
+    rows = rng.normal(size=(600, d)) + 4 * rng.integers(0, 3, size=(600, 1))
+    weight = rng.uniform(0.1, 2, 600)
+    centres = rows[[0, 200, 400]]
+    for iterations in (0, 1, 50):
+        ours = compiled.kmeans(rows, weight, centres, iterations)
+        theirs = reference.kmeans(rows, weight, centres, iterations)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_kmeans_leaves_a_centre_without_rows():
+    rows = np.zeros((10, 2))
+    centres = np.array([[0.0, 0.0], [100.0, 0.0]])
+    for kernels_ in (compiled, reference):
+        labels = kernels_.kmeans(rows, np.ones(10), centres, 20)
+        np.testing.assert_array_equal(labels, 0)
+
+
+def test_classes_out_of_range_are_refused():
+    arguments = np.zeros((3, 2)), np.ones(3), np.zeros(2), np.ones(2)
+    with pytest.raises(ValueError, match="shape mismatch"):
+        compiled.class_moments(*arguments, np.array([0, 1, 2]), 2, Full)
