@@ -74,10 +74,12 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         unit variance (for 'spherical': all by one factor), and take the moments
         of the parts:
 
-        - 'auto': the winner of a race between 'bisect' and k-means in several
-          metrics (of the deviations of the features, of the scatter of all rows,
-          and of that within components), by short runs of EM; then refined by
-          `n_swaps`;
+        - 'auto': the winner of a race between 'bisect', k-means in several metrics
+          (of the deviations of the features, of the scatter of all rows, and of
+          that within components) and, where these disagree, cells of random rows,
+          by short runs of EM; then refined by `n_swaps`.  Components come in the
+          order of their means.  Where a pass needs more than 1e10 multiplications
+          there is no race but 'bisect';
         - 'bisect': cut in two along the best axis until there are K parts, then
           k-means: no random numbers, and the same for any order of the rows;
         - 'kmeans': k-means from k-means++ seeds;
@@ -99,9 +101,10 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Inverse covariances, or covariances, to start from, in the shape of
         `covariance_type`, see `covariances_`.  At most one of the two.
     n_swaps : int, default=8
-        Attempts of the start 'auto' to delete the component that is missed least,
-        split the one that fits worst, and climb higher from there.  More of them
-        find better optima of mixtures of many components [3]_.
+        The start 'auto' splits a component that gains by it, deletes one that is
+        missed little, and keeps what climbs higher, until so many attempts in a row
+        have failed.  More of them find better optima of mixtures of many
+        components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.
