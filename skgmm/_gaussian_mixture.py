@@ -27,7 +27,7 @@ from ._validation import (
     check_warm_start,
 )
 from ._warnings import warn
-from .families import FAMILIES
+from .families import FAMILIES, Family
 from .forms import NotPositiveDefinite
 
 
@@ -194,7 +194,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [StrOptions(set(FAMILIES)), Family],
+        "equal_weights": ["boolean"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -222,6 +223,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         n_components=1,
         *,
         covariance_type="full",
+        equal_weights=False,
         tol=1e-6,
         reg_covar="auto",
         max_iter=1000,
@@ -240,6 +242,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.equal_weights = equal_weights
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_iter = max_iter
@@ -306,7 +309,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
         X = validate_data(self, X, dtype=[np.float64, np.float32])
-        family = FAMILIES[self.covariance_type]
+        family = self._family(X.shape[1])
         if warm:
             check_warm_start(before, family, self.n_components, X.shape[1])
         rng = check_random_state(self.random_state)
@@ -332,7 +335,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
-        self.degenerate_ = problem.degenerate(fit.mixture)
+        self.degenerate_ = problem.degenerate(fit)
         _warn_of_result(fit, problem, self.max_iter)
 
     def _regularisation(self, source):
@@ -421,7 +424,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         )
         self._validate_params()
         names = "weights", "means", name
-        family = FAMILIES[covariance_type]
+        family = self._family(np.shape(means)[-1])
         model = make_model(weights, means, values, family=family, names=names)
         self._set_model(model)
         self.n_features_in_ = model.mixture.n_features
@@ -487,7 +490,9 @@ def _source(rows, weight, family, n_components):
 
 
 def _warn_of_result(fit, problem, max_iter):
-    singular = problem.regularisation.held_up(fit.mixture, problem.source.total_weight)
+    singular = problem.regularisation.held_up(
+        problem.family, fit.mixture, fit.statistics
+    )
     if singular.any():
         warn(
             f"Components {np.flatnonzero(singular).tolist()} have less variance in "

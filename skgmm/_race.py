@@ -56,7 +56,7 @@ class Field:
 
     def is_healthy(self, fit):
         """Tell whether a fit has no degenerate component."""
-        return not self.problem.degenerate(fit.mixture)
+        return not self.problem.degenerate(fit)
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
@@ -221,8 +221,8 @@ def _swapped(field, fit, deleted, split):
     shares[right, split] = 0.0
     try:
         statistics = problem.source.moments(shares, problem.family.form)
-        unit = min(1.0, problem.source.total_weight / len(field.rows))
-        run = Climb(problem, problem.maximisation(statistics.with_small_pooled(unit)))
+        statistics = problem.with_small_pooled(statistics, len(field.rows))
+        run = Climb(problem, problem.maximisation(statistics))
     except (StartFailed, NotPositiveDefinite):
         return None
     hopeless = fit.objective - HOPELESS / problem.n_observations
