@@ -66,7 +66,7 @@ def degenerate(covariances, total, count, family):
     if family.own_volume and not family.own_shape:
         size = np.exp(np.log(np.maximum(eigenvalues, 1e-300)).mean(axis=1))
     flat = (smallest < _FLAT) | (size < _FLAT_FOR_FEW) & few_for_size
-    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-300), count.shape)
+    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-200), count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))
         for k in np.flatnonzero((flat | few) & (count > 0))

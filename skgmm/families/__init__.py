@@ -9,29 +9,85 @@ from . import _basic, _orientation, _volume_shape
 from ._base import Family, family_named
 
 
-def _symmetric(d):
-    return d * (d + 1) // 2
-
-
 def _rotations(d):
     return d * (d - 1) // 2
 
+
+def _coupled(code, form, covariances, n_covariance_parameters, **options):
+    """Return a family without a readable name."""
+    return Family(code, code, form, covariances, n_covariance_parameters, **options)
+
+
+_IN_TURNS = {"iterative": True}
+_ROTATED = {"per_feature": False}
 
 _FAMILIES = (
     Family("full", "VVV", Full, _basic.full, Full.n_parameters),
     Family("tied", "EEE", Tied, _basic.tied, Tied.n_parameters),
     Family("diag", "VVI", Diag, _basic.diag, Diag.n_parameters),
-    Family("spherical", "VII", Spherical, _basic.spherical, Spherical.n_parameters, False),
     Family("tied_diag", "EEI", Diag, _basic.tied_diag, lambda k, d: d),
-    Family("tied_spherical", "EII", Spherical, _basic.tied_spherical, lambda k, d: 1, False),
-    Family("VEI", "VEI", Diag, _volume_shape.vei, lambda k, d: k + d - 1, iterative=True),
-    Family("EVI", "EVI", Diag, _volume_shape.evi, lambda k, d: 1 + k * (d - 1)),
-    Family("VEE", "VEE", Full, _volume_shape.vee, lambda k, d: k - 1 + _symmetric(d), iterative=True),
-    Family("EVV", "EVV", Full, _volume_shape.evv, lambda k, d: 1 + k * (_symmetric(d) - 1)),
-    Family("EEV", "EEV", Full, _orientation.eev, lambda k, d: d + k * _rotations(d), False),
-    Family("VEV", "VEV", Full, _orientation.vev, lambda k, d: k + d - 1 + k * _rotations(d), False, True),
-    Family("EVE", "EVE", Full, _orientation.eve, lambda k, d: 1 + k * (d - 1) + _rotations(d), False, True),
-    Family("VVE", "VVE", Full, _orientation.vve, lambda k, d: k * d + _rotations(d), False, True),
+    Family(
+        "spherical",
+        "VII",
+        Spherical,
+        _basic.spherical,
+        Spherical.n_parameters,
+        per_feature=False,
+    ),
+    Family(
+        "tied_spherical",
+        "EII",
+        Spherical,
+        _basic.tied_spherical,
+        lambda k, d: 1,
+        per_feature=False,
+    ),
+    _coupled("VEI", Diag, _volume_shape.vei, lambda k, d: k + d - 1, **_IN_TURNS),
+    _coupled("EVI", Diag, _volume_shape.evi, lambda k, d: 1 + k * (d - 1)),
+    _coupled(
+        "VEE",
+        Full,
+        _volume_shape.vee,
+        lambda k, d: k + d - 1 + _rotations(d),
+        **_IN_TURNS,
+    ),
+    _coupled(
+        "EVV",
+        Full,
+        _volume_shape.evv,
+        lambda k, d: 1 + k * (d - 1 + _rotations(d)),
+    ),
+    _coupled(
+        "EEV",
+        Full,
+        _orientation.eev,
+        lambda k, d: d + k * _rotations(d),
+        **_ROTATED,
+    ),
+    _coupled(
+        "VEV",
+        Full,
+        _orientation.vev,
+        lambda k, d: k + d - 1 + k * _rotations(d),
+        **_ROTATED,
+        **_IN_TURNS,
+    ),
+    _coupled(
+        "EVE",
+        Full,
+        _orientation.eve,
+        lambda k, d: 1 + k * (d - 1) + _rotations(d),
+        **_ROTATED,
+        **_IN_TURNS,
+    ),
+    _coupled(
+        "VVE",
+        Full,
+        _orientation.vve,
+        lambda k, d: k * d + _rotations(d),
+        **_ROTATED,
+        **_IN_TURNS,
+    ),
 )
 
 FAMILIES = {family.name: family for family in _FAMILIES}

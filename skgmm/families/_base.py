@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Family:
         free = replace(self, equal_weights=False)
         if FAMILIES.get(self.name) == free:
             return family_named, (self.name, self.equal_weights)
-        return super().__reduce__()
+        return Family, tuple(getattr(self, field.name) for field in fields(self))
 
     # ---- what belongs to each component -----------------------------------
     @property
@@ -193,7 +193,14 @@ class Family:
         """
         arguments = (previous,) if self.iterative else ()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return self.covariances(count, scatter, *arguments)
+            values = self.covariances(count, scatter, *arguments)
+        if np.shape(values) != np.shape(scatter):
+            raise ValueError(
+                f"covariances of the family {self.name!r} must return an array of the "
+                f"shape of the scatter, {np.shape(scatter)}; got shape "
+                f"{np.shape(values)}."
+            )
+        return values
 
 
 def family_named(name, equal_weights=False):

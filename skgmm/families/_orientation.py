@@ -8,9 +8,9 @@ import numpy as np
 from ..forms import _matrices
 from ._volume_shape import geometric_means, volumes_about_diagonal
 
-# Steps of each candidate for common axes, steps of the best one or from the previous
-# axes, and the gain of an observation's log-likelihood that ends them.
-_TRIAL_STEPS, _STEPS, _GAIN = 5, 50, 1e-14
+# Steps of each candidate for common axes, of the best one, and from previous axes; the
+# gain of the mean log-likelihood that ends them.
+_TRIAL_STEPS, _FIRST_STEPS, _STEPS, _GAIN = 3, 50, 3, 1e-14
 # No step turns a pair of axes by more, in radians.  A step that does not gain is cut.
 _LARGEST_TURN, _CUTS = 0.5, 8
 
@@ -51,8 +51,7 @@ class _OwnVolumes:
     """What sums of squares along common axes (K, D) lose of the log-likelihood.
 
     The variances that go with given axes are known, which leaves a function of the
-    sums of squares alone: with the logarithm of one its loss grows by half of
-    `shares`.
+    sums of squares alone.
     """
 
     count: np.ndarray
@@ -75,7 +74,7 @@ class _EqualVolumes(_OwnVolumes):
 
     def shares(self, spreads):
         sizes = geometric_means(spreads)
-        return self.count.sum() * sizes / sizes.sum()
+        return (self.count.sum() / sizes.sum()) * sizes
 
 
 def _common_axes(volumes, scatter, previous):
@@ -88,36 +87,37 @@ def _common_axes(volumes, scatter, previous):
     if previous is None:
         pooled = _principal_axes(scatter.sum(axis=0))[1]
         starts = [np.eye(len(pooled)), pooled, *_principal_axes(scatter)[1]]
-        trials = [_Axes(scatter, start).turned(volumes, _TRIAL_STEPS) for start in starts]
-        axes = min(trials, key=lambda trial: volumes.loss(trial.spreads))
+        trials = [_Axes(volumes, scatter, s).turned(_TRIAL_STEPS) for s in starts]
+        best = min(trials, key=lambda trial: trial.loss).turned(_FIRST_STEPS)
     else:
-        axes = _Axes(scatter, _axes_shared_by(previous))
-    axes = axes.turned(volumes, _STEPS)
-    return axes.axes, axes.spreads
+        best = _Axes(volumes, scatter, _axes_shared_by(previous)).turned(_STEPS)
+    return best.axes, best.spreads
 
 
 def _axes_shared_by(matrices):
     """Return axes (D, D) along which all the matrices are diagonal, if there are any.
 
-    They are those of a sum of the matrices, unless variances in it are equal: then
-    the search for axes finds them.
+    They are those of a sum of the matrices, unless variances in it are nearly equal:
+    then the search for axes finds them.
     """
     sizes = np.trace(matrices, axis1=1, axis2=2)
     parts = 1.0 + 0.5 * np.cos(np.arange(len(matrices)))  # in no simple proportion
     start = _principal_axes(np.tensordot(parts / sizes, matrices, 1))[1]
     volumes = _OwnVolumes(np.ones(len(matrices)))
-    return _Axes(matrices, start).turned(volumes, _STEPS).axes
+    return _Axes(volumes, matrices, start).turned(_FIRST_STEPS, gain=1e-20).axes
 
 
 @dataclass(frozen=True, eq=False)
 class _Axes:
-    """Orthogonal axes, as columns, and the scatter (K, D, D) seen along them."""
+    """Orthogonal axes, as columns, and how much is lost with a scatter (K, D, D)."""
 
+    volumes: _OwnVolumes
     scatter: np.ndarray
     axes: np.ndarray
 
     @cached_property
     def seen(self):
+        """The scatter along the axes."""
         return self.axes.T @ self.scatter @ self.axes
 
     @cached_property
@@ -125,47 +125,57 @@ class _Axes:
         """Sums of squares along the axes, (K, D)."""
         return np.diagonal(self.seen, axis1=1, axis2=2)
 
-    def turned(self, volumes, n_steps):
+    @cached_property
+    def loss(self):
+        """See `_OwnVolumes.loss`."""
+        return self.volumes.loss(self.spreads)
+
+    def turned(self, n_steps, gain=_GAIN):
         """Return axes of smaller loss, after so many steps or when little is to gain.
 
         A step is Newton's for each pair of axes as if it were the only one, which is
-        a descent; Cayley's transform makes a rotation of it.  It needs far fewer
-        steps than the majorisation of Browne and McNicholas (2014), Adv. Data Anal.
-        Classif. 8:217: tens rather than hundreds.
+        a descent; Cayley's transform makes a rotation of it.  It needs tens of steps
+        where the majorisation of Browne and McNicholas (2014), Adv. Data Anal.
+        Classif. 8:217, needs hundreds.
         """
-        axes, loss = self, volumes.loss(self.spreads)
+        axes = self
         for _ in range(n_steps):
-            nearer = axes._stepped(volumes, loss)
+            turn, expected = axes._newton_turn()
+            nearer = axes._rotated(turn) if expected > gain else None
             if nearer is None:
                 break
-            before, loss, axes = loss, volumes.loss(nearer.spreads), nearer
-            if before - loss <= _GAIN * volumes.count.sum():
-                break
+            axes = nearer
         return axes
 
-    def _stepped(self, volumes, loss):
-        """Return axes of smaller loss than ``loss``, or None."""
-        turn = self._newton_turn(volumes)
+    def _rotated(self, turn):
+        """Return axes of smaller loss on the way of a turn, or None."""
         eye = np.eye(len(turn))
         for _ in range(_CUTS):
-            rotation = np.linalg.solve(eye - 0.5 * turn, eye + 0.5 * turn)
-            axes = _Axes(self.scatter, self.axes @ rotation)
-            if volumes.loss(axes.spreads) < loss:
+            half = 0.5 * turn
+            rotation = np.linalg.solve(eye - half, eye + half)
+            axes = _Axes(self.volumes, self.scatter, self.axes @ rotation)
+            if axes.loss < self.loss:
                 return axes
             turn = 0.25 * turn
         return None
 
-    def _newton_turn(self, volumes):
-        """Return angles for all pairs of axes, as an antisymmetric matrix."""
-        spreads, shares = self.spreads, volumes.shares(self.spreads)
-        precisions = shares[:, np.newaxis] / spreads
-        slopes = np.einsum("kij,ki->ij", self.seen, precisions)
-        crossed = spreads.T @ precisions
-        curvatures = crossed + crossed.T - 2.0 * shares.sum()
+    def _newton_turn(self):
+        """Return the angles for all pairs of axes, antisymmetric, and what they gain.
+
+        The gain is that of the mean log-likelihood of an observation.
+        """
+        shares = self.volumes.shares(self.spreads)
+        total = shares.sum()
+        precisions = shares[:, np.newaxis] / self.spreads
+        slopes = (self.seen * precisions[:, :, np.newaxis]).sum(axis=0)
+        slopes = slopes - slopes.T
+        crossed = self.spreads.T @ precisions
         # Pairs of equal variances may turn as they like.
-        curvatures = np.maximum(curvatures, 1e-12 * shares.sum())
-        turn = (slopes - slopes.T) / curvatures
-        return np.clip(turn, -_LARGEST_TURN, _LARGEST_TURN)
+        curvatures = np.maximum(crossed + crossed.T - 2.0 * total, 1e-12 * total)
+        turn = slopes / curvatures
+        gain = 0.25 * float(np.sum(slopes * turn)) / total
+        largest = np.abs(turn).max()
+        return turn * min(1.0, _LARGEST_TURN / max(largest, _LARGEST_TURN)), gain
 
 
 def _principal_axes(matrices):

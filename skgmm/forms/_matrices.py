@@ -160,7 +160,9 @@ class MatrixCovariances(Covariances):
 
     @staticmethod
     def with_features(values, chosen, variance):
-        out = np.broadcast_to(np.diag(variance), (*values.shape[:-2], *2 * chosen.shape))
+        out = np.broadcast_to(
+            np.diag(variance), (*values.shape[:-2], *2 * chosen.shape)
+        )
         out = out.copy()
         out[..., np.outer(chosen, chosen)] = values.reshape(*values.shape[:-2], -1)
         return out
