@@ -11,7 +11,6 @@ from functools import cache
 import joblib
 import threadpoolctl
 
-
 # Rows of a block of the compiled pass.
 _BLOCK = 256
 

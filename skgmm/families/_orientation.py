@@ -17,14 +17,14 @@ _LARGEST_TURN, _CUTS = 0.5, 8
 
 # ---- orientations of their own --------------------------------------------
 def eev(count, scatter):
-    """A common volume and shape, orientations of their own."""
+    """EEV: a common volume and shape, orientations of their own."""
     spreads, axes = _principal_axes(scatter)
     variances = spreads.sum(axis=0) / count.sum()
     return _along(axes, np.broadcast_to(variances, spreads.shape))
 
 
 def vev(count, scatter, previous):
-    """A common shape, volumes and orientations of their own."""
+    """VEV: a common shape, volumes and orientations of their own."""
     spreads, axes = _principal_axes(scatter)
     if previous is not None:
         previous = _principal_axes(previous)[0]
@@ -33,7 +33,7 @@ def vev(count, scatter, previous):
 
 # ---- a common orientation -------------------------------------------------
 def eve(count, scatter, previous):
-    """A common volume and orientation, shapes of their own."""
+    """EVE: a common volume and orientation, shapes of their own."""
     axes, spreads = _common_axes(_EqualVolumes(count), scatter, previous)
     sizes = geometric_means(spreads)
     scale = sizes.sum() / count.sum() / sizes
@@ -41,7 +41,7 @@ def eve(count, scatter, previous):
 
 
 def vve(count, scatter, previous):
-    """A common orientation, volumes and shapes of their own."""
+    """VVE: a common orientation, volumes and shapes of their own."""
     axes, spreads = _common_axes(_OwnVolumes(count), scatter, previous)
     return _along(axes, spreads / count[:, np.newaxis])
 

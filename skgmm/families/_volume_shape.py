@@ -15,18 +15,18 @@ _TURNS, _CHANGE = 100, 1e-11
 
 
 def vei(count, scatter, previous):
-    """Volumes of their own, a common diagonal shape."""
+    """VEI: volumes of their own, a common diagonal shape."""
     return volumes_about_diagonal(count, scatter, previous)
 
 
 def evi(count, scatter):
-    """A common volume, diagonal shapes of their own."""
+    """EVI: a common volume, diagonal shapes of their own."""
     sizes = geometric_means(scatter)
     return scatter * (sizes.sum() / count.sum() / sizes)[:, np.newaxis]
 
 
 def vee(count, scatter, previous):
-    """Volumes of their own, a common shape and orientation."""
+    """VEE: volumes of their own, a common shape and orientation."""
     n_features = scatter.shape[-1]
     flat = scatter.reshape(len(count), -1)
 
@@ -46,7 +46,7 @@ def vee(count, scatter, previous):
 
 
 def evv(count, scatter):
-    """A common volume, shapes and orientations of their own."""
+    """EVV: a common volume, shapes and orientations of their own."""
     sizes = determinant_roots(scatter)
     return scatter * (sizes.sum() / count.sum() / sizes)[:, np.newaxis, np.newaxis]
 
