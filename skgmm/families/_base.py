@@ -65,9 +65,9 @@ class Family:
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(500, 3)) + 2 * rng.normal(size=(500, 1))
     >>> GaussianMixture(covariance_type=compound).fit(X).covariances_.round(1)
-    array([[[5.3, 4.3, 4.3],
-            [4.3, 5.3, 4.3],
-            [4.3, 4.3, 5.3]]])
+    array([[[5.4, 4.4, 4.4],
+            [4.4, 5.4, 4.4],
+            [4.4, 4.4, 5.4]]])
     """
 
     name: str
