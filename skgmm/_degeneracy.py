@@ -27,7 +27,7 @@ class Degenerate(NamedTuple):
 _FLAT, _FLAT_FOR_FEW = 1e-6, 1e-3
 
 
-def degenerate(mixture, total, n_observations, margin=1.0):
+def degenerate(covariances, total, count, family, margin=1.0):
     """Return the degenerate components of a mixture.
 
     The likelihood is unbounded: it grows without end about single rows, and has
@@ -36,31 +36,42 @@ def degenerate(mixture, total, n_observations, margin=1.0):
     than ``D + 2`` effective rows, or if its smallest variance, in the metric of the
     scatter of all rows, is below 1e-6, or below 1e-3 on fewer than ``5 (D + 1)`` rows.
 
+    What components share is made of all rows: where they have the same covariance the
+    rows that count are all, where they have the same shape the variance that few rows
+    may make small is the volume.
+
     Parameters
     ----------
-    mixture : Mixture
+    covariances : Covariances
     total : ndarray
-        Covariance of all rows, see `Covariances.extreme_eigenvalues`.
-    n_observations : float
+        Covariance of all rows, see `Covariances.relative_eigenvalues`.
+    count : ndarray of shape (K,)
+        Effective rows of the components.
+    family : Family
     margin : float, default=1
         How many times the rows, and the variance, a healthy component has.
 
     Returns
     -------
     list of Degenerate
-        Components of weight zero are not among them: these are dead.
+        Components without rows are not among them: these are dead.
     """
-    smallest, largest, rank = mixture.covariances.extreme_eigenvalues(total)
+    eigenvalues, rank = covariances.relative_eigenvalues(total)
     if rank == 0:  # all rows are the same
         return []
-    count = mixture.weights * n_observations
-    # A matrix that is shared is made of all rows.
-    rows = np.array([n_observations]) if mixture.covariances.shared else count
-    flat = smallest < margin * _FLAT
-    flat |= (smallest < margin * _FLAT_FOR_FEW) & (rows < 5 * margin * (rank + 1))
+    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
+    everything = np.full_like(count, count.sum())
+    own_size = family.own_volume or family.own_shape
+    rows = everything if family.shares_all else count
     few = np.round(rows) < margin * (rank + 2)
-    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-300), count.shape)
+    few_for_size = (count if own_size else everything) < 5 * margin * (rank + 1)
+    size = smallest
+    if family.own_volume and not family.own_shape:
+        size = np.exp(np.log(np.maximum(eigenvalues, 1e-300)).mean(axis=1))
+    flat = smallest < margin * _FLAT
+    flat = flat | (size < margin * _FLAT_FOR_FEW) & few_for_size
+    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-200), count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))
-        for k in np.flatnonzero((flat | few) & (mixture.weights > 0))
+        for k in np.flatnonzero((flat | few) & (count > 0))
     ]

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ._acceleration import Coordinates, step_length
 from ._degeneracy import degenerate
 from ._mixture import Mixture
+from ._statistics import Statistics
 from ._threads import single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
@@ -34,6 +35,8 @@ class Fit:
     mixture : Mixture
     objective : float
         Mean (penalised) log-likelihood of an observation under `mixture`.
+    statistics : Statistics
+        Under `mixture`.
     history : tuple of float
         The objective after every iteration.
     converged : bool
@@ -43,6 +46,7 @@ class Fit:
 
     mixture: Mixture
     objective: float
+    statistics: Statistics
     history: tuple = ()
     converged: bool = False
     stopped: bool = False
@@ -80,9 +84,25 @@ class Problem:
         statistics = self.source.statistics(mixture)
         return statistics, self._objective(mixture, statistics.log_likelihood)
 
-    def maximisation(self, statistics):
-        """Return the mixture of greatest expected likelihood."""
-        return self.family.maximise(statistics, self.regularisation)
+    def maximisation(self, statistics, previous=None):
+        """Return the mixture of greatest expected likelihood.
+
+        It is no worse than a ``previous`` one, see `Family.maximise`.
+        """
+        return self.family.maximise(statistics, self.regularisation, previous)
+
+    def projection(self, mixture, near):
+        """Return the mixture of the family that is nearest to one."""
+        return self.family.projected(mixture, self.regularisation, near)
+
+    def with_small_pooled(self, statistics, n_rows):
+        """Return statistics for a start, of so many rows, with components pooled.
+
+        Those with too few rows for a covariance of their own.
+        """
+        unit = min(1.0, statistics.count.sum() / n_rows)
+        least = unit * self.family.rows_needed(statistics.origin.shape[1])
+        return statistics.with_small_pooled(least)
 
     def steps(self, mixture, n_steps):
         """Return where plain steps of EM lead, and the objectives on the way.
@@ -123,10 +143,14 @@ class Problem:
 
         First comes that with the fewest degenerate components, then the highest.
         """
-        return -len(self.degenerate(fit.mixture)), fit.objective
+        return -len(self.degenerate(fit)), fit.objective
 
-    def degenerate(self, mixture, margin=1.0):
-        """Return the degenerate components of a mixture.
+    def degenerate(self, fit):
+        """Return the degenerate components of a fit."""
+        return self.degenerate_of(fit.mixture, fit.statistics.count)
+
+    def degenerate_of(self, mixture, count, margin=1.0):
+        """Return the degenerate components of a mixture with such counts.
 
         With a margin healthy ones need so many times the rows, and the variance.
         """
@@ -134,10 +158,11 @@ class Problem:
         _, scatter = source.total(self.family.form)
         covariance = scatter / source.total_weight
         observations = self.n_observations or source.n_observations
-        return degenerate(mixture, covariance, observations, margin)
+        rows = count * (observations / source.total_weight)
+        return degenerate(mixture.covariances, covariance, rows, self.family, margin)
 
     def single_gaussian(self):
-        """Return the one Gaussian of greatest likelihood, and the objective there.
+        """Return the fit of one Gaussian, that of greatest likelihood.
 
         No iteration is needed: the responsibilities are one.  The mean and the
         covariance give the likelihood, so the rows are read once.
@@ -151,7 +176,8 @@ class Problem:
         normaliser = n_features * LOG_2PI + covariances.log_determinants[0]
         distances = covariances.expected_mahalanobis(scatter)
         log_likelihood = -0.5 * (self.source.total_weight * normaliser + distances)
-        return mixture, self._objective(mixture, log_likelihood)
+        objective = self._objective(mixture, log_likelihood)
+        return Fit(mixture, objective, statistics, (objective,), converged=True)
 
     def _objective(self, mixture, log_likelihood):
         """Return the penalised log-likelihood per observation, in the user's units."""
@@ -191,15 +217,14 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
         Its objective is that of the mixture returned.
     """
     if start.n_components == 1 and max_iter > 0:
-        mixture, objective = problem.single_gaussian()
-        return Fit(mixture, objective, (objective,), converged=True)
+        return problem.single_gaussian()
     climb = Climb(problem, start, max_iter, monitor)
     (_leaps if accelerated else _steps)(climb, tol)
     return climb.fit
 
 
 class Climb:
-    """The state of a run: where it is, and what the next M-step needs.
+    """The state of a run.
 
     Attributes
     ----------
@@ -208,9 +233,8 @@ class Climb:
 
     def __init__(self, problem, start, max_iter=np.inf, monitor=None):
         self._problem, self.max_iter, self._monitor = problem, max_iter, monitor
-        self._statistics, objective = problem.expectation(start)
-        self.first = objective
-        self.fit = self._seen(Fit(start, objective))
+        statistics, self.first = problem.expectation(start)
+        self.fit = self._seen(Fit(start, self.first, statistics))
 
     @property
     def goes_on(self):
@@ -220,7 +244,7 @@ class Climb:
 
     def next(self):
         """Return the mixture to which EM goes from here."""
-        return self._problem.maximisation(self._statistics)
+        return self._problem.maximisation(self.fit.statistics, self.fit.mixture)
 
     def step(self, mixture=None):
         """Make a step of EM, to a mixture that `next` gave; end if it is no better."""
@@ -233,30 +257,34 @@ class Climb:
             # By rounding, since EM cannot: the previous state was the best one.
             self.converge()
         else:
-            self._go(mixture, statistics, objective)
+            self._go(mixture, objective, statistics)
 
     def leap(self, mixture):
-        """Go to a mixture if there is one and it is no worse; return whether so."""
+        """Go near a mixture if there is one and it is no worse; return whether so.
+
+        It need not be of the family, but that to which the leap leads is.
+        """
         if mixture is None:
             return False
         try:
+            mixture = self._problem.projection(mixture, self.fit.mixture)
             statistics, objective = self._problem.expectation(mixture)
-        except StartFailed:
+        except (StartFailed, NotPositiveDefinite):
             objective = -np.inf
         higher = objective >= self.fit.objective
         if higher:
-            self._go(mixture, statistics, objective)
+            self._go(mixture, objective, statistics)
         else:  # the pass counts
-            self._go(self.fit.mixture, self._statistics, self.fit.objective)
+            self._go(self.fit.mixture, self.fit.objective, self.fit.statistics)
         return higher
 
     def converge(self):
         """Note that no more is to be gained."""
         self.fit = replace(self.fit, converged=True)
 
-    def _go(self, mixture, statistics, objective):
-        self._statistics = statistics
-        self.fit = self._seen(Fit(mixture, objective, (*self.fit.history, objective)))
+    def _go(self, mixture, objective, statistics):
+        history = (*self.fit.history, objective)
+        self.fit = self._seen(Fit(mixture, objective, statistics, history))
 
     def _seen(self, fit):
         stopped = self._monitor is not None and self._monitor.iteration(fit)

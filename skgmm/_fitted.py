@@ -11,12 +11,13 @@ from sklearn.utils.validation import validate_data
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
+    check_family,
     check_floats,
     check_means,
     check_sample_weight,
     check_weights,
 )
-from .families import FAMILIES, Family
+from .families import Family
 
 # Parameters with one name; the covariances have three, and their inverses.
 _SINGLE = ("weights_", "means_")
@@ -154,10 +155,14 @@ class FittedMixture:
                 f"parameters {sorted(parts)} were assigned, but not {missing}. Assign "
                 "them too, or use from_parameters or fit."
             )
-        family = model.family if model else FAMILIES[self.covariance_type]
+        family = model.family if model else self._family(np.shape(known["means_"])[-1])
         arrays = (known[name] for name in names)
         changed = make_model(*arrays, family=family, names=names)
         return replace(changed, dtype=model.dtype) if model else changed
+
+    def _family(self, n_features):
+        """Return the family that the parameters of the estimator ask for."""
+        return check_family(self.covariance_type, self.equal_weights, n_features)
 
     # ---- predictions ------------------------------------------------------
     def _rows(self, X):

@@ -27,7 +27,7 @@ from ._validation import (
     check_warm_start,
 )
 from ._warnings import warn
-from .families import FAMILIES
+from .families import FAMILIES, Family
 from .forms import NotPositiveDefinite
 
 
@@ -44,13 +44,24 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     ----------
     n_components : int, default=1
         Number of components, K.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : str or Family, default='full'
         What the covariances may be:
 
         - 'full': each component has its own matrix;
         - 'tied': all components share one matrix;
         - 'diag': each component has its own diagonal matrix;
-        - 'spherical': each component has its own single variance.
+        - 'spherical': each component has its own single variance;
+        - 'tied_diag': all components share one diagonal matrix;
+        - 'tied_spherical': all components share one variance;
+        - one of the 14 codes of mclust [5]_: a letter each for the volumes, the shapes
+          and the orientations of the components, which are equal (E), variable (V) or
+          along the features (I; a shape I is a sphere): EII VII EEI VEI EVI VVI EEE
+          VEE EVE VVE EEV VEV EVV VVV.  The names above stand for VVV, EEE, VVI, VII,
+          EEI and EII.  For one feature 'E' is 'tied' and 'V' is 'full';
+        - a `skgmm.families.Family` of your own.
+    equal_weights : bool, default=False
+        Whether all mixing weights are 1 / K rather than free parameters.  Weights that
+        the start has, such as `weights_init`, then serve the first iteration only.
     tol : float, default=1e-6
         EM stops when the gain of the objective that is still to come is estimated
         below this, in nats per observation.  The estimate extrapolates the gains
@@ -99,7 +110,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         each.
     precisions_init, covariances_init : array-like, default=None
         Inverse covariances, or covariances, to start from, in the shape of
-        `covariance_type`, see `covariances_`.  At most one of the two.
+        `covariance_type`, see `covariances_`.  At most one of the two.  They need not
+        be of the family.
     n_swaps : int, default=8
         The start 'auto' splits a component that gains by it, deletes one that is
         missed little, and keeps what climbs higher, until so many attempts in a row
@@ -129,10 +141,12 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Covariances.  Its shape, as that of `precisions_` and
         `precisions_cholesky_`, goes by the covariance type:
 
-        - 'full': (n_components, n_features, n_features)
-        - 'tied': (n_features, n_features)
-        - 'diag': (n_components, n_features)
-        - 'spherical': (n_components,)
+        - (n_components, n_features, n_features) for 'full' (VVV), VEE, EVE, VVE, EEV,
+          VEV and EVV
+        - (n_features, n_features) for 'tied' (EEE)
+        - (n_components, n_features) for 'diag' (VVI), 'tied_diag' (EEI), VEI and EVI
+        - (n_components,) for 'spherical' (VII) and 'tied_spherical' (EII)
+        - that of its form for a family of your own
     precisions_ : ndarray
         Inverse covariances.
     precisions_cholesky_ : ndarray
@@ -151,6 +165,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Components that are a few rows rather than a part of the density: with fewer
         than D + 2 effective rows, or, in the metric of the scatter of all rows, with
         a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
+        What components share is made of all rows.
         Fits without any come before others, in the start 'auto' and in `n_init`.
     n_features_in_ : int
         Number of features, D.
@@ -181,6 +196,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     .. [4] R. Varadhan and C. Roland (2008). Simple and globally convergent methods
        for accelerating the convergence of any EM algorithm.  Scandinavian Journal
        of Statistics 35, 335-353.
+    .. [5] G. Celeux and G. Govaert (1995). Gaussian parsimonious clustering models.
+       Pattern Recognition 28, 781-793; L. Scrucca et al. (2016). mclust 5.  The R
+       Journal 8, 289-317.
 
     Examples
     --------
@@ -197,7 +215,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [StrOptions(set(FAMILIES)), Family],
+        "equal_weights": ["boolean"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -225,6 +244,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         n_components=1,
         *,
         covariance_type="full",
+        equal_weights=False,
         tol=1e-6,
         reg_covar="auto",
         max_iter=1000,
@@ -243,6 +263,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.equal_weights = equal_weights
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_iter = max_iter
@@ -309,7 +330,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
         X = validate_data(self, X, dtype=[np.float64, np.float32])
-        family = FAMILIES[self.covariance_type]
+        family = self._family(X.shape[1])
         if warm:
             check_warm_start(before, family, self.n_components, X.shape[1])
         rng = check_random_state(self.random_state)
@@ -335,7 +356,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
-        self.degenerate_ = problem.degenerate(fit.mixture)
+        self.degenerate_ = problem.degenerate(fit)
         _warn_of_result(fit, problem, self.max_iter)
 
     def _regularisation(self, source):
@@ -387,7 +408,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         covariances, precisions : array-like
             Covariances or their inverses, in the shape of the covariance type; one
             of the two.
-        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        covariance_type : str or Family, default='full'
+            See `GaussianMixture`.
         random_state : int, RandomState or None, default=None
             For `sample`.
 
@@ -424,7 +446,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         )
         self._validate_params()
         names = "weights", "means", name
-        family = FAMILIES[covariance_type]
+        family = self._family(np.shape(means)[-1])
         model = make_model(weights, means, values, family=family, names=names)
         self._set_model(model)
         self.n_features_in_ = model.mixture.n_features
@@ -490,7 +512,9 @@ def _source(rows, weight, family, n_components):
 
 
 def _warn_of_result(fit, problem, max_iter):
-    singular = problem.regularisation.held_up(fit.mixture, problem.source.total_weight)
+    singular = problem.regularisation.held_up(
+        problem.family, fit.mixture, fit.statistics
+    )
     if singular.any():
         warn(
             f"Components {np.flatnonzero(singular).tolist()} have less variance in "

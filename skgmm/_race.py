@@ -124,7 +124,11 @@ class Field:
         return self._n_degenerate(run) == 0
 
     def _n_degenerate(self, run):
-        return len(self.problem.degenerate(run.mixture, MARGIN))
+        mixture, problem = run.mixture, self.problem
+        count = mixture.weights * problem.source.total_weight
+        if problem.family.equal_weights:
+            count = problem.expectation(mixture)[0].count
+        return len(problem.degenerate_of(mixture, count, MARGIN))
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""

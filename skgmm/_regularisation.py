@@ -16,14 +16,14 @@ class PseudoObservations:
     """A proper penalty: a few observations of the total variances a component.
 
     Each component is given ``size`` extra observations with covariance
-    ``diag(variance)``, so that it is estimated as
-    ``(scatter + size * diag(variance)) / (count + size)``.  This maximises the
-    likelihood plus `log_penalty`, so EM never lowers that sum, and a component
-    that dies gets the total variances (Chen and Tan 2009, J. Multivariate Anal.
-    100:1367).
+    ``diag(variance)``: the family sees the count ``count + size`` and the scatter
+    ``scatter + size * diag(variance)``.  This maximises the likelihood plus
+    `log_penalty`, so EM never lowers that sum, and a component that dies gets the
+    total variances (Chen and Tan 2009, J. Multivariate Anal. 100:1367).
 
     A feature with one value only carries no information: its variance is held at
     the same constant in all components, which leaves the responsibilities alone.
+    The family constrains the covariances of the other features.
 
     Attributes
     ----------
@@ -50,15 +50,55 @@ class PseudoObservations:
         variance = np.where(frame.constant, CONSTANT_VARIANCE, frame.variance)
         return cls(size, variance, frame.constant)
 
-    def estimate(self, form, sizes, covariances, count, scatter):
-        """Return the regularised covariances of a family: never fails."""
-        _, _, held, _ = self.terms
-        extra = self.size * self.variance + count[:, np.newaxis] * held
-        values = covariances(count + self.size, form.add_to_scatter(scatter, extra))
+    def estimate(self, family, count, scatter, previous=None, *, times=1.0):
+        """Return the regularised covariances of a family: never fails.
+
+        Parameters
+        ----------
+        family : Family
+        count : ndarray of shape (K,)
+        scatter : ndarray
+            About the means, in the shape of the family's form.
+        previous : Covariances, optional
+            Covariances of the family; those returned are no worse.
+        times : float, default=1
+            How many times the variances of the pseudo-observations are taken.
+        """
+        extra = np.tile(times * self.size * self.variance, (len(count), 1))
+        scatter = family.form.add_to_scatter(scatter, extra)
+        return self._estimated(family, count + self.size, scatter, previous)
+
+    def project(self, family, weights, covariances, near):
+        """Return the covariances of a family for a scatter of other covariances."""
+        scatter = family.form.scatter_of(covariances.values, weights)
+        return self._estimated(family, weights, scatter, near)
+
+    def _estimated(self, family, count, scatter, previous):
+        form, sizes = family.form, (len(count), len(self.variance))
+        if self.constant.all():
+            return form.unit(*sizes).rescaled(np.sqrt(self.variance))
+        previous = None if previous is None else self._varying(form, previous.values)
+        scatter = self._varying(form, scatter)
         try:
-            return form(values, *sizes)
+            values = family.values(count, scatter, previous)
+            return form(self._all(form, values), *sizes)
         except NotPositiveDefinite:
-            return form.repaired(values, *sizes)
+            reduced = len(count), int(np.sum(~self.constant))
+            scatter = form.repaired(scatter, *reduced).values
+            values = family.values(count, scatter, None)
+            return form.repaired(self._all(form, values), *sizes)
+
+    def _varying(self, form, array):
+        """Return the part of an array in the form's shape without constant features."""
+        if not self.constant.any():
+            return array
+        return form.of_features(array, ~self.constant)
+
+    def _all(self, form, values):
+        """Return values with those of the constant features."""
+        if not self.constant.any():
+            return values
+        return form.with_features(values, ~self.constant, self.variance)
 
     @property
     def terms(self):
@@ -74,19 +114,25 @@ class PseudoObservations:
         relative = covariances.log_determinants - np.log(self.variance).sum()
         return -0.5 * self.size * float(np.sum(relative + traces - len(self.variance)))
 
-    def held_up(self, mixture, total_weight):
+    def held_up(self, family, mixture, statistics):
         """Tell of each component whether the penalty makes most of some variance.
 
-        In a direction in which its rows do not vary, its variance is
-        ``size / (count + size)`` of the total one.
+        Then twice the penalty would make nearly twice that variance.
         """
-        covariances = mixture.covariances
+        scatter = statistics.scatter(), mixture.covariances
+        once, twice = (
+            self._relative_precisions(
+                self.estimate(family, statistics.count, *scatter, times=times)
+            )
+            for times in (1.0, 2.0)
+        )
+        return (once > 1.5 * twice) & (statistics.count > 0)
+
+    def _relative_precisions(self, covariances):
+        """Return the traces of the precisions in the metric of the total variances."""
         ratios = self.variance * covariances.precision_diagonals
-        ratios = np.broadcast_to(ratios, mixture.means.shape)[:, ~self.constant]
-        count = mixture.weights * total_weight
-        if covariances.shared:
-            count = np.full_like(count, total_weight / len(count))
-        return (ratios.sum(axis=1) * self.size > 0.5 * count) & (count > 0)
+        sizes = covariances.n_components, covariances.n_features
+        return np.broadcast_to(ratios, sizes)[:, ~self.constant].sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +153,31 @@ class Ridge:
         """Return the ridge of ``reg_covar`` squared units of the user's."""
         return cls(reg_covar / frame.scale**2)
 
-    def estimate(self, form, sizes, covariances, count, scatter):
-        """Return the covariances of a family with the ridge added."""
-        values = covariances(np.maximum(count, np.finfo(float).tiny), scatter)
-        return form(form.add_to_values(values, self.value), *sizes)
+    def estimate(self, family, count, scatter, previous=None):
+        """Return the covariances of a family with the ridge added.
+
+        See `PseudoObservations.estimate`.
+        """
+        form, sizes = family.form, (len(count), len(self.value))
+        count = np.maximum(count, np.finfo(float).tiny)
+        bare = None
+        if previous is not None:
+            bare = form.add_to_values(previous.values, -self.value)
+        try:
+            values = family.values(count, scatter, bare)
+            return form(form.add_to_values(values, self.value), *sizes)
+        except NotPositiveDefinite:
+            if previous is None:
+                raise
+            # A start may lie below the ridge.
+            return self.estimate(family, count, scatter)
+
+    def project(self, family, weights, covariances, near):
+        """Return the covariances of a family for a scatter of other covariances."""
+        values = family.form.add_to_values(covariances.values, -self.value)
+        return self.estimate(
+            family, weights, family.form.scatter_of(values, weights), near
+        )
 
     @property
     def terms(self):
@@ -122,6 +189,6 @@ class Ridge:
         """Return zero: a ridge is no penalty of the likelihood."""
         return 0.0
 
-    def held_up(self, mixture, total_weight):
+    def held_up(self, family, mixture, statistics):
         """Tell of no component that it is singular: the user chose the ridge."""
         return np.zeros(mixture.n_components, dtype=bool)

@@ -26,7 +26,8 @@ def to_sklearn(estimator):
     if isinstance(estimator.reg_covar, str):
         del kept["reg_covar"]
     kept |= {"n_components": model.mixture.n_components}
-    kept |= {"covariance_type": model.family.name}
+    # scikit-learn has the forms, not the constraints.
+    kept |= {"covariance_type": model.family.form.kind}
     other = GaussianMixture(**kept)
     for name in (*_PARAMETERS, "precisions_"):
         setattr(other, name, np.array(getattr(estimator, name)))

@@ -129,8 +129,7 @@ def _moments(problem, sample, rows, weight, labels, n_components):
     if not np.bincount(labels, minlength=n_components).all():
         labels = bisect(rows, weight, labels, n_components)
     statistics = sample.class_moments(labels, labels.max() + 1, problem.family.form)
-    unit = min(1.0, sample.total_weight / len(rows))
-    mixture = problem.maximisation(statistics.with_small_pooled(unit))
+    mixture = problem.maximisation(problem.with_small_pooled(statistics, len(rows)))
     return _with_copies(mixture, n_components)
 
 

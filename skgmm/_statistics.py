@@ -82,13 +82,12 @@ class Statistics:
         second = self.form.second_from_total(scatter, offsets, self.count, self.first)
         return replace(self, second=second)
 
-    def with_small_pooled(self, unit):
+    def with_small_pooled(self, least):
         """Return the statistics, about the means, with small components pooled.
 
-        A component of too few rows for a covariance of its own has the common one;
-        ``unit`` is the weight of a row.
+        Components with counts below ``least`` get the common covariance.
         """
-        small = self.count < (self.origin.shape[1] + 1) * unit
+        small = self.count < least
         scatter = self.form.pooled(self.scatter(), self.count, small)
         no_shift = np.zeros_like(self.first)
         return replace(self, first=no_shift, second=scatter, origin=self.means())

@@ -1,10 +1,13 @@
 """Checks at the border: what the user gives becomes what the inside trusts."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils.validation import check_array
 
 from . import _starts
 from ._mixture import Mixture
+from .families import FAMILIES
 from .forms import NotPositiveDefinite
 
 # How far from one given weights may sum to: what rounding to two digits leaves.
@@ -52,10 +55,31 @@ def check_sample_weight(sample_weight, n_samples):
     return weight
 
 
+def check_family(covariance_type, equal_weights, n_features):
+    """Return the family of a name or of a family.
+
+    Parameters
+    ----------
+    covariance_type : str or Family
+        A name of the registry, if it is one.
+    equal_weights : bool
+    n_features : int
+    """
+    if covariance_type in ("E", "V") and n_features > 1:
+        longer = {"E": "'EEE' or 'EII'", "V": "'VVV' or 'VII'"}[covariance_type]
+        raise ValueError(
+            f"covariance_type={covariance_type!r} is for one feature; got X with "
+            f"{n_features} features. Use a type for several, such as {longer}."
+        )
+    family = FAMILIES.get(covariance_type, covariance_type)
+    return replace(family, equal_weights=True) if equal_weights else family
+
+
 def check_warm_start(model, family, n_components, n_features):
     """Raise unless a fit can go on from a model."""
     now = {
         "covariance_type": (model.family.name, family.name),
+        "equal_weights": (model.family.equal_weights, family.equal_weights),
         "n_components": (model.mixture.n_components, n_components),
         "the number of features": (model.mixture.n_features, n_features),
     }

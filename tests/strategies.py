@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmm import GaussianMixture
+from skgmm.families import FAMILIES
 
 TYPES = ("full", "tied", "diag", "spherical")
 
@@ -26,9 +27,10 @@ def in_shape(matrices, covariance_type):
 def dense(covariances, covariance_type, n_components, n_features):
     """Return covariances, or precisions, of any type as matrices (K, D, D)."""
     eye = np.eye(n_features)
-    if covariance_type == "diag":
+    kind = FAMILIES[covariance_type].form.kind
+    if kind == "diag":
         return covariances[:, :, np.newaxis] * eye
-    if covariance_type == "spherical":
+    if kind == "spherical":
         return covariances[:, np.newaxis, np.newaxis] * eye
     return np.broadcast_to(covariances, (n_components, n_features, n_features))
 

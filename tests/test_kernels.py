@@ -560,7 +560,7 @@ def problem_of(kind, rng, d, *, ridge=False, dtype=np.float64):
     mixture = mixture_of(kind, rng, 3, d)
     rows = (1e3 + 5.0 * rows_near(mixture, rng, 300)).astype(dtype)
     weight = rng.uniform(0.1, 2.0, len(rows))
-    family = next(f for f in FAMILIES.values() if f.form.kind == kind)
+    family = FAMILIES[kind]
     frame = Frame.of(rows, weight, per_feature=family.per_feature)
     regularisation = (
         Ridge.of(frame, 0.1) if ridge else PseudoObservations.of(frame, weight.max())

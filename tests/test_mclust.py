@@ -2,8 +2,8 @@
 
 ``data/mclust_reference.json`` holds what mclust reaches from the partitions in
 ``data/NAME_start_GK.csv``, stopped when the log-likelihood changes by less than
-1e-12 relatively.  None of the models compared here is degenerate in these data: all
-have a log-likelihood in the reference, and no component collapses.
+1e-12 relatively.  None of the models is degenerate in these data: all have a
+log-likelihood in the reference, and no component collapses.
 """
 
 import json
@@ -11,20 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 from strategies import fitted
 
 from skgmm.families import FAMILIES
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = json.loads((DATA / "mclust_reference.json").read_text())
-# In one dimension mclust has the two models E and V only.
-TYPE_OF = {family.code: name for name, family in FAMILIES.items()}
-TYPE_OF |= {"E": "tied", "V": "full"}
 CASES = [
     pytest.param(name, case, id=f"{name}-{case['model']}-{case['G']}")
     for name, problem in REFERENCE.items()
     for case in problem["cases"]
-    if case["model"] in TYPE_OF
+]
+# Of VEE, EVE and VVE mclust does not tell the number of iterations.
+COUNTED = [case for case in CASES if case.values[1]["iter"] is not None]
+# mclust ends lower with common axes that are not the best.
+LOWER = [
+    case
+    for case in CASES
+    if case.values[1]["model"] == "VVE" and case.values[1]["G"] > 1
 ]
 
 
@@ -42,7 +47,7 @@ def fit_to(name, case, max_iter):
     return fitted(
         read(name),
         case["G"],
-        covariance_type=TYPE_OF[case["model"]],
+        covariance_type=case["model"],
         init_params=partition(name, case["G"]),
         reg_covar=0.0,
         tol=0.0,
@@ -60,11 +65,11 @@ def total_log_likelihood(mixture, X):
 
 
 def test_all_cases_are_compared():
-    assert len(CASES) == 5 * (4 + 4 + 2)
+    assert len(CASES) == 5 * (14 + 14 + 2)
     assert all(case.values[1]["loglik"] is not None for case in CASES)
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), COUNTED)
 def test_same_after_the_same_iterations(name, case):
     # The reference is printed to 12 decimals: 1e-11 is its precision, or rounding.
     mixture = fit_to(name, case, n_iterations(case))
@@ -79,14 +84,18 @@ def test_same_after_the_same_iterations(name, case):
 
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_number_of_parameters(name, case):
-    family = FAMILIES[TYPE_OF[case["model"]]]
+    family = FAMILIES[case["model"]]
     assert family.n_parameters(case["G"], REFERENCE[name]["d"]) == case["df"]
 
 
 @pytest.mark.parametrize(
     ("name", "case"),
     # The other takes 7709 iterations: it is compared after as many, above.
-    [case for case in CASES if n_iterations(case.values[1]) < 1000],
+    [
+        case
+        for case in CASES
+        if n_iterations(case.values[1]) < 1000 and case not in LOWER
+    ],
 )
 def test_same_optimum(name, case):
     """At the end of our climb, which goes on where mclust stopped.
@@ -101,6 +110,27 @@ def test_same_optimum(name, case):
     # A gap of g in the likelihood is one of sqrt(g) in the parameters.
     np.testing.assert_allclose(mixture.weights_, np.ravel(case["pro"]), atol=1e-4)
     np.testing.assert_allclose(mixture.means_, case["mean"], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "case"), LOWER)
+def test_better_optimum(name, case):
+    """Relatively 7e-5 to 1.1e-3 higher (measured), with the same constraint."""
+    mixture, X = fit_to(name, case, 2000), read(name)
+    assert mixture.converged_
+    densities = [
+        weight * multivariate_normal(mean, matrix).pdf(X)
+        for weight, mean, matrix in zip(
+            mixture.weights_, mixture.means_, mixture.covariances_, strict=True
+        )
+    ]
+    total = np.log(np.sum(densities, axis=0)).sum()
+    assert 1 - total / case["loglik"] > 5e-5
+    axes = np.linalg.eigh(mixture.covariances_[0])[1]
+    turned = axes.T @ mixture.covariances_ @ axes
+    deviations = np.sqrt(np.diagonal(turned, axis1=1, axis2=2))
+    correlations = turned / deviations[:, np.newaxis] / deviations[:, :, np.newaxis]
+    expected = np.broadcast_to(np.eye(X.shape[1]), turned.shape)
+    np.testing.assert_allclose(correlations, expected, atol=1e-6)
 
 
 def test_icl_of_mclust_counts_the_hard_labels():

@@ -1,38 +1,74 @@
 """What a family of covariances is."""
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from .._mixture import Mixture
 from ..forms import Covariances
+from . import _basic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Family:
     """A constraint on the covariances, by its maximisation step.
 
-    Attributes
+    Parameters
     ----------
     name : str
         The ``covariance_type``.
     code : str
-        The three letters of mclust for volume, shape and orientation: equal (E),
-        variable (V) or identity (I) (Celeux and Govaert 1995, Pattern Recognition
-        28:781).
+        Three letters for the volumes, shapes and orientations of the covariances:
+        equal in all components (E), variable (V), or the identity (I), as in mclust
+        (Celeux and Govaert 1995, Pattern Recognition 28:781).
     form : type
-        The form in which the covariances are evaluated and moments collected.
+        The form in which the covariances are evaluated and moments collected: a class
+        of `skgmm.forms`, which documents its shape.
     covariances : callable
-        ``covariances(count, scatter) -> values``: from the counts (K,) and the
-        scatter about the means, in the form's shape, to the covariances.
+        ``covariances(count, scatter) -> values``: from the counts (K,), above zero,
+        and the scatter about the means (sums of squares and products, in the form's
+        shape) to the covariances of greatest likelihood, which are those that
+        minimise ``sum_k count_k log|C_k| + tr(C_k^-1 scatter_k)``.  It may raise
+        `skgmm.forms.NotPositiveDefinite`.
     n_covariance_parameters : callable
         ``n_covariance_parameters(K, D) -> int``.
-    per_feature : bool
+    per_feature : bool, default=True
         Whether the family is closed under rescaling single features.
-    unconstrained : bool
-        Whether the covariances are scatter over counts: the form's, without further
-        constraint.
+    iterative : bool, default=False
+        Whether `covariances` takes a third argument: the previous covariances in
+        the form's shape, or None at the start.  For EM never to lower the likelihood
+        it has to return better ones than these.
+    equal_weights : bool, default=False
+        Whether the mixing weights are all the same rather than free.
+
+    Examples
+    --------
+    Compound symmetry: one variance, and one correlation between any two features.
+    The mean of the features and its complement are the axes of all covariances, so
+    that only the sums of squares along these are needed.
+
+    >>> import numpy as np
+    >>> from skgmm import GaussianMixture
+    >>> from skgmm.families import Family
+    >>> from skgmm.forms import Full
+    >>> def symmetric(count, scatter):
+    ...     d = scatter.shape[-1]
+    ...     along = scatter.sum(axis=(1, 2)) / d
+    ...     across = (np.trace(scatter, axis1=1, axis2=2) - along) / (d - 1)
+    ...     mean = np.full((d, d), 1 / d)
+    ...     values = np.multiply.outer(along, mean)
+    ...     values += np.multiply.outer(across, np.eye(d) - mean)
+    ...     return values / count[:, np.newaxis, np.newaxis]
+    >>> compound = Family(
+    ...     "compound", "VVE", Full, symmetric, lambda k, d: 2 * k, per_feature=False)
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 3)) + 2 * rng.normal(size=(500, 1))
+    >>> GaussianMixture(covariance_type=compound).fit(X).covariances_.round(1)
+    array([[[5.4, 4.4, 4.4],
+            [4.4, 5.4, 4.4],
+            [4.4, 4.4, 5.4]]])
     """
 
     name: str
@@ -41,36 +77,141 @@ class Family:
     covariances: Callable
     n_covariance_parameters: Callable
     per_feature: bool = True
-    unconstrained: bool = True
+    iterative: bool = False
+    equal_weights: bool = False
+
+    def __post_init__(self):
+        if not re.fullmatch("[EV][EVI][EVI]", self.code):
+            raise ValueError(
+                "code must be three letters for volume, shape and orientation, each E "
+                "(equal), V (variable) or, but for the volume, I (identity); got "
+                f"{self.code!r}."
+            )
+        if not (isinstance(self.form, type) and issubclass(self.form, Covariances)):
+            raise TypeError(
+                "form must be one of the classes Full, Tied, Diag and Spherical of "
+                f"skgmm.forms; got {self.form!r}."
+            )
+
+    def __repr__(self):
+        equal = ", equal_weights=True" if self.equal_weights else ""
+        return f"<Family {self.name}{equal}>"
+
+    # Families are immutable: a copy is the family itself.
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
 
     def __reduce__(self):
         # Pickles name the families of the package: they hold no code.
-        return family_named, (self.name,)
+        from . import FAMILIES
 
+        free = replace(self, equal_weights=False)
+        if FAMILIES.get(self.name) == free:
+            return family_named, (self.name, self.equal_weights)
+        return Family, tuple(getattr(self, field.name) for field in fields(self))
+
+    # ---- what belongs to each component -----------------------------------
+    @property
+    def own_volume(self):
+        """Whether each component has a volume of its own."""
+        return self.code[0] == "V"
+
+    @property
+    def own_shape(self):
+        """Whether each component has a shape of its own."""
+        return self.code[1] == "V"
+
+    @property
+    def own_orientation(self):
+        """Whether each component has an orientation of its own."""
+        return self.code[2] == "V"
+
+    @property
+    def shares_all(self):
+        """Whether all components have the same covariance."""
+        return not (self.own_volume or self.own_shape or self.own_orientation)
+
+    def rows_needed(self, n_features):
+        """Return how many rows a component needs for a covariance of its own."""
+        return 0 if self.shares_all else n_features + 1
+
+    # ---- parameters -------------------------------------------------------
     def n_parameters(self, n_components, n_features):
         """Return the number of free parameters of a mixture."""
-        return (
-            n_components * (1 + n_features)
-            - 1
-            + int(self.n_covariance_parameters(n_components, n_features))
-        )
+        covariances = int(self.n_covariance_parameters(n_components, n_features))
+        weights = 0 if self.equal_weights else n_components - 1
+        return weights + n_components * n_features + covariances
 
-    def maximise(self, statistics, regularisation):
+    def fills_form(self, n_components, n_features):
+        """Tell whether all covariances of the form belong to the family."""
+        sizes = n_components, n_features
+        return self.n_covariance_parameters(*sizes) == self.form.n_parameters(*sizes)
+
+    @property
+    def unconstrained(self):
+        """Whether it is scatter over counts that `maximise` gives: the form's."""
+        return self.covariances in _basic.UNCONSTRAINED and not self.equal_weights
+
+    # ---- estimation -------------------------------------------------------
+    def maximise(self, statistics, regularisation, previous=None):
         """Return the mixture that maximises the expected complete likelihood.
 
         This is the M-step: Bishop, Pattern Recognition and Machine Learning,
         equations 9.24 to 9.26.
+
+        Parameters
+        ----------
+        statistics : Statistics
+        regularisation : PseudoObservations or Ridge
+        previous : Mixture, optional
+            A mixture of the family.  The one returned is no worse, though it need
+            not be the best if the maximum has no closed form.
         """
-        count = statistics.count
-        means = statistics.means()
-        covariances = regularisation.estimate(
-            self.form, means.shape, self.covariances, count, statistics.scatter()
+        count, means = statistics.count, statistics.means()
+        weights = count / np.sum(count)
+        if self.equal_weights:
+            weights = np.full(len(count), 1.0 / len(count))
+        near = None if previous is None else previous.covariances
+        covariances = regularisation.estimate(self, count, statistics.scatter(), near)
+        return Mixture(weights, means, covariances)
+
+    def projected(self, mixture, regularisation, near):
+        """Return the mixture of the family that is nearest to one.
+
+        In the sense of Kullback and Leibler: its covariances are those of greatest
+        likelihood for rows that have the covariances of ``mixture``.  ``near`` is a
+        mixture of the family not far away.
+        """
+        if self.fills_form(*mixture.means.shape):
+            return mixture
+        covariances = regularisation.project(
+            self, mixture.weights, mixture.covariances, near.covariances
         )
-        return Mixture(count / np.sum(count), means, covariances)
+        return Mixture(mixture.weights, mixture.means, covariances)
+
+    def values(self, count, scatter, previous):
+        """Return the covariances, in the shape of the form, for counts above zero.
+
+        Those of an impossible scatter are not finite.
+        """
+        arguments = (previous,) if self.iterative else ()
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            values = self.covariances(count, scatter, *arguments)
+        if np.shape(values) != np.shape(scatter):
+            raise ValueError(
+                f"covariances of the family {self.name!r} must return an array of the "
+                f"shape of the scatter, {np.shape(scatter)}; got shape "
+                f"{np.shape(values)}."
+            )
+        return values
 
 
-def family_named(name):
+def family_named(name, equal_weights=False):
     """Return a family of the registry."""
     from . import FAMILIES
 
-    return FAMILIES[name]
+    family = FAMILIES[name]
+    return replace(family, equal_weights=True) if equal_weights else family

@@ -1,23 +1,37 @@
-"""The four families of scikit-learn: each is the maximum of its likelihood."""
+"""Families whose covariances are averages of the scatter."""
 
 import numpy as np
 
 
 def full(count, scatter):
-    """One matrix a component."""
+    """VVV: one matrix a component."""
     return scatter / count[:, np.newaxis, np.newaxis]
 
 
 def tied(count, scatter):
-    """One matrix for all: the pooled scatter."""
+    """EEE: one matrix for all, from the pooled scatter."""
     return scatter / count.sum()
 
 
 def diag(count, scatter):
-    """One variance a component and feature."""
+    """VVI: one variance a component and feature."""
     return scatter / count[:, np.newaxis]
 
 
+def tied_diag(count, scatter):
+    """EEI: one variance a feature."""
+    return np.broadcast_to(scatter.sum(axis=0) / count.sum(), scatter.shape)
+
+
 def spherical(count, scatter):
-    """One variance a component."""
+    """VII: one variance a component."""
     return scatter / count
+
+
+def tied_spherical(count, scatter):
+    """EII: one variance for all."""
+    return np.broadcast_to(scatter.sum() / count.sum(), scatter.shape)
+
+
+# Families that are all covariances of their form.
+UNCONSTRAINED = (full, tied, diag, spherical)

@@ -73,6 +73,11 @@ class Covariances(ABC):
     def shape(n_components, n_features):
         """Shape of the values and of the second moments."""
 
+    @staticmethod
+    @abstractmethod
+    def n_parameters(n_components, n_features):
+        """Return how many numbers may be chosen for the values."""
+
     @classmethod
     @abstractmethod
     def unit(cls, n_components, n_features):
@@ -129,8 +134,8 @@ class Covariances(ABC):
         return cls
 
     @abstractmethod
-    def extreme_eigenvalues(self, total):
-        """Return the extreme eigenvalues in the metric of a covariance of all rows.
+    def relative_eigenvalues(self, total):
+        """Return the eigenvalues in the metric of a covariance of all rows.
 
         Parameters
         ----------
@@ -139,7 +144,8 @@ class Covariances(ABC):
 
         Returns
         -------
-        smallest, largest : ndarray of shape (K,) or (1,)
+        eigenvalues : ndarray of shape (K, r), (1, r), (K, 1) or (1, 1)
+            In ascending order; one if they are all the same.
         rank : int
             Number of dimensions of the metric; 0 if all rows are the same.
         """
@@ -266,6 +272,24 @@ class Covariances(ABC):
     @abstractmethod
     def add_to_values(values, diagonal):
         """Return covariances with ``diagonal`` (D,) added to each."""
+
+    @staticmethod
+    @abstractmethod
+    def scatter_of(values, count):
+        """Return the scatter of ``count`` (K,) rows with covariances ``values``."""
+
+    @staticmethod
+    def of_features(array, chosen):
+        """Return the part of values or a scatter that is of the ``chosen`` features."""
+        raise NotImplementedError
+
+    @staticmethod
+    def with_features(values, chosen, variance):
+        """Return the covariances of all features from those of the ``chosen`` (D,).
+
+        The others are independent of them, and have the ``variance`` (D,).
+        """
+        raise NotImplementedError
 
     @staticmethod
     @abstractmethod

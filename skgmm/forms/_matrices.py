@@ -111,14 +111,11 @@ class MatrixCovariances(Covariances):
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 
-    def extreme_eigenvalues(self, total):
+    def relative_eigenvalues(self, total):
         metric = sphering(total)
-        rank = metric.shape[1]
-        if rank == 0:
-            return np.zeros(1), np.zeros(1), 0
         matrices = self.values.reshape(-1, *total.shape)
         eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
-        return eigenvalues[:, 0], eigenvalues[:, -1], rank
+        return eigenvalues, metric.shape[1]
 
     def whiten(self, offsets):
         return (self.whiteners @ offsets[:, :, np.newaxis])[:, :, 0]
@@ -158,3 +155,16 @@ class MatrixCovariances(Covariances):
     @staticmethod
     def add_to_values(values, diagonal):
         return values + np.diag(diagonal)
+
+    @staticmethod
+    def of_features(array, chosen):
+        return array[..., chosen, :][..., chosen]
+
+    @staticmethod
+    def with_features(values, chosen, variance):
+        out = np.broadcast_to(
+            np.diag(variance), (*values.shape[:-2], *2 * chosen.shape)
+        )
+        out = out.copy()
+        out[..., np.outer(chosen, chosen)] = values.reshape(*values.shape[:-2], -1)
+        return out

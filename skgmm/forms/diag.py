@@ -15,6 +15,10 @@ class Diag(VarianceCovariances):
     def shape(n_components, n_features):
         return (n_components, n_features)
 
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        return n_components * n_features
+
     @classmethod
     def unit(cls, n_components, n_features):
         return cls(np.ones((n_components, n_features)), n_components, n_features)
@@ -40,12 +44,10 @@ class Diag(VarianceCovariances):
             out[k] = squared_norms(white)
         return out
 
-    def extreme_eigenvalues(self, total):
+    def relative_eigenvalues(self, total):
         varies = total > 0
-        if not varies.any():
-            return np.zeros(1), np.zeros(1), 0
         ratios = self.values[:, varies] / total[varies]
-        return ratios.min(axis=1), ratios.max(axis=1), int(varies.sum())
+        return np.sort(ratios, axis=1), ratios.shape[1]
 
     @staticmethod
     def sphered(rows, covariance):
@@ -98,6 +100,20 @@ class Diag(VarianceCovariances):
     @staticmethod
     def add_to_values(values, diagonal):
         return values + diagonal
+
+    @staticmethod
+    def scatter_of(values, count):
+        return values * count[:, np.newaxis]
+
+    @staticmethod
+    def of_features(array, chosen):
+        return array[:, chosen]
+
+    @staticmethod
+    def with_features(values, chosen, variance):
+        out = np.tile(variance, (len(values), 1))
+        out[:, chosen] = values
+        return out
 
     @staticmethod
     def pooled(scatter, count, small):

@@ -17,6 +17,10 @@ class Full(MatrixCovariances):
     def shape(n_components, n_features):
         return (n_components, n_features, n_features)
 
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        return n_components * n_features * (n_features + 1) // 2
+
     @classmethod
     def unit(cls, n_components, n_features):
         values = np.tile(np.eye(n_features), (n_components, 1, 1))
@@ -71,6 +75,10 @@ class Full(MatrixCovariances):
     @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + diagonals[:, :, np.newaxis] * np.eye(diagonals.shape[1])
+
+    @staticmethod
+    def scatter_of(values, count):
+        return values * _per_matrix(count)
 
     @staticmethod
     def pooled(scatter, count, small):

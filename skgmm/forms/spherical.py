@@ -25,6 +25,10 @@ class Spherical(VarianceCovariances):
     def shape(n_components, n_features):
         return (n_components,)
 
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        return n_components
+
     @classmethod
     def unit(cls, n_components, n_features):
         return cls(np.ones(n_components), n_components, n_features)
@@ -39,11 +43,10 @@ class Spherical(VarianceCovariances):
         distances *= precisions[:, np.newaxis]
         return distances
 
-    def extreme_eigenvalues(self, total):
+    def relative_eigenvalues(self, total):
         if not total > 0:
-            return np.zeros(1), np.zeros(1), 0
-        ratios = self.values / total
-        return ratios, ratios, self.n_features
+            return np.zeros((1, 0)), 0
+        return (self.values / total)[:, np.newaxis], self.n_features
 
     @staticmethod
     def sphered(rows, covariance):
@@ -95,6 +98,10 @@ class Spherical(VarianceCovariances):
     @staticmethod
     def add_to_values(values, diagonal):
         return values + diagonal.mean()
+
+    @staticmethod
+    def scatter_of(values, count):
+        return values * count
 
     @staticmethod
     def pooled(scatter, count, small):

@@ -23,6 +23,10 @@ class Tied(MatrixCovariances):
     def shape(n_components, n_features):
         return (n_features, n_features)
 
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        return n_features * (n_features + 1) // 2
+
     @classmethod
     def unit(cls, n_components, n_features):
         return cls(np.eye(n_features), n_components, n_features)
@@ -90,6 +94,10 @@ class Tied(MatrixCovariances):
     @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + np.diag(diagonals.sum(axis=0))
+
+    @staticmethod
+    def scatter_of(values, count):
+        return values * count.sum()
 
     @staticmethod
     def pooled(scatter, count, small):
