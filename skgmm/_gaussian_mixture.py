@@ -427,6 +427,21 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.n_features_in_ = model.mixture.n_features
         return self
 
+    @classmethod
+    def _of_mixture(cls, mixture, *, dtype, names, random_state):
+        """Return an estimator of a mixture, of the widest family of its form."""
+        family = FAMILIES[mixture.covariances.kind]
+        self = cls(
+            mixture.n_components,
+            covariance_type=family.name,
+            random_state=random_state,
+        )
+        self._set_model(Model(mixture, family, dtype))
+        self.n_features_in_ = mixture.n_features
+        if names is not None:
+            self.feature_names_in_ = names
+        return self
+
     def to_sklearn(self):
         """Return this mixture as a fitted `sklearn.mixture.GaussianMixture`.
 

@@ -190,7 +190,7 @@ class Covariances(ABC):
         """Return the covariances of the components ``indices``."""
 
     def roots(self):
-        """Return lower triangular factors ``L`` with ``L L'`` the matrices (K, D, D)."""
+        """Return lower triangular ``L``, ``L L'`` the matrices, shape (K, D, D)."""
         return _parts.reordered(self, range(self.n_features))
 
     def marginal(self, features):

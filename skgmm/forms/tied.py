@@ -65,7 +65,9 @@ class Tied(MatrixCovariances):
 
     def _one(self):
         """Return the matrix as that of one component."""
-        return Full(self.values[np.newaxis], 1, self.n_features, self.whiteners[np.newaxis])
+        return Full(
+            self.values[np.newaxis], 1, self.n_features, self.whiteners[np.newaxis]
+        )
 
     def _of_one(self, full):
         sizes = self.n_components, full.n_features
