@@ -28,8 +28,9 @@ The map of the package, from the user down
 """
 
 from ._gaussian_mixture import GaussianMixture
+from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture", "show_versions"]
+__all__ = ["GaussianMixture", "GaussianMixtureRegressor", "show_versions"]

@@ -204,7 +204,7 @@ class DistributionMethods:
         >>> mixture = GaussianMixture.from_parameters(
         ...     [0.5, 0.5], [[0.0], [4.0]], covariances=[[[1.0]], [[1.0]]])
         >>> mixture.quantile([0.05, 0.5, 0.95]).round(3)
-        array([-1.281,  2.   ,  5.281])
+        array([-1.282,  2.   ,  5.282])
         """
         mixture = self._model().mixture
         if mixture.n_features != 1:

@@ -281,7 +281,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             is then as it was before, as it is after an interrupt.
         """
         context = self._init_callback_context(max_subtasks=self.n_init)
-        with _unchanged_on_failure(self), visible_log(self.verbose):
+        with unchanged_on_failure(self), visible_log(self.verbose):
             self._fit(X, sample_weight, context)
         return self
 
@@ -468,7 +468,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
 
 @contextmanager
-def _unchanged_on_failure(estimator):
+def unchanged_on_failure(estimator):
     """Put all attributes back if the block does not come to its end."""
     before = vars(estimator).copy()
     try:
