@@ -249,12 +249,11 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
             rng = check_random_state(rng)
         cumulated = np.cumsum(np.exp(conditional.log_weights(X)), axis=1)
         height = rng.uniform(size=(len(X), n_samples)) * cumulated[:, -1:]
-        last = cumulated.shape[1] - 1
-        chosen = np.minimum(_rank(cumulated, height), last)
+        chosen = _rank(cumulated[:, :-1], height)
         out = rng.standard_normal((len(X), n_samples, self.n_outputs_))
-        for k in range(last + 1):
+        for k, root in enumerate(conditional.covariances.roots()):
             rows, draws = np.nonzero(chosen == k)
-            noise = conditional.covariances.colorize(k, out[rows, draws])
+            noise = out[rows, draws] @ root.T
             out[rows, draws] = conditional.means_of(k, X[rows]) + noise
         return out[:, :, 0] if self._single else np.swapaxes(out, 1, 2)
 
@@ -306,4 +305,7 @@ def _quantiles(conditional, X, probabilities):
 
 def _rank(cumulated, height):
     """Return how many of the cumulated weights (n, K) are below heights (n, m)."""
-    return sum((height > column[:, np.newaxis]).astype(int) for column in cumulated.T)
+    rank = np.zeros(height.shape, dtype=int)
+    for column in cumulated.T:
+        rank += height > column[:, np.newaxis]
+    return rank

@@ -5,10 +5,30 @@ the matrix, and unlike a Schur complement, they cannot fail, and each feature ke
 digits whatever its units.
 """
 
+from functools import wraps
+
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from .._threads import single_threaded_blas
 
+
+def _alone(function):
+    """Run a function with one thread of BLAS.
+
+    OpenBLAS hands even triangular systems of two unknowns to its threads: where other
+    work keeps the cores busy, that takes milliseconds.
+    """
+
+    @wraps(function)
+    def alone(*arguments):
+        with single_threaded_blas():
+            return function(*arguments)
+
+    return alone
+
+
+@_alone
 def reordered(covariances, order):
     """Return lower triangular factors of the matrices of the features ``order``.
 
@@ -24,6 +44,7 @@ def reordered(covariances, order):
     return out
 
 
+@_alone
 def marginal(covariances, features):
     """Return the covariances of some features as full matrices."""
     features = list(features)
@@ -31,6 +52,7 @@ def marginal(covariances, features):
     return _full(reordered(covariances, features), values)
 
 
+@_alone
 def split(covariances, given, free):
     """Return the slopes of some features on others, and full matrices of the rest."""
     factors = reordered(covariances, [*given, *free])
