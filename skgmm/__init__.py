@@ -27,10 +27,16 @@ The map of the package, from the user down
     The passes over rows, in NumPy and compiled; the pool that runs them.
 """
 
+from ._classifier import GaussianMixtureClassifier
 from ._gaussian_mixture import GaussianMixture
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture", "GaussianMixtureRegressor", "show_versions"]
+__all__ = [
+    "GaussianMixture",
+    "GaussianMixtureClassifier",
+    "GaussianMixtureRegressor",
+    "show_versions",
+]

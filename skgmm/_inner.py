@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._features import check_count
 from ._gaussian_mixture import GaussianMixture
+from ._warnings import warn
 from .families import FAMILIES
 
 # Those that are named, checked and documented as the mixture's own.
@@ -86,15 +87,28 @@ def fit_best(candidates, X, sample_weight):
     n_rows = np.count_nonzero(sample_weight)
     smallest = min(mixture.n_components for mixture in candidates)
     limit = max(n_rows, smallest)
-    fitted = [m for m in candidates if m.n_components <= limit]
-    with warnings.catch_warnings():
-        # It counts the features of its own rows, which are not all the user's.
-        warnings.filterwarnings("ignore", "Features .* have one value only")
-        for mixture in fitted:
-            mixture.fit(X, sample_weight=sample_weight)
-    if len(fitted) == 1:
-        return fitted[0]
-    return min(fitted, key=lambda m: (len(m.degenerate_), m.bic(X, sample_weight)))
+    kept = [mixture for mixture in candidates if mixture.n_components <= limit]
+    caught = {mixture: _fit(mixture, X, sample_weight) for mixture in kept}
+
+    def rank(mixture):
+        return len(mixture.degenerate_), mixture.bic(X, sample_weight)
+
+    best = min(kept, key=rank) if len(kept) > 1 else kept[0]
+    for warning in caught[best]:
+        warn(str(warning.message), warning.category)
+    return best
+
+
+def _fit(mixture, X, sample_weight):
+    """Fit a mixture and return its warnings, which say nothing if it is not chosen.
+
+    That of constant features is left out: it counts the features of rows that are not
+    all the user's.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mixture.fit(X, sample_weight=sample_weight)
+    return [w for w in caught if "have one value only" not in str(w.message)]
 
 
 def _several(value):
