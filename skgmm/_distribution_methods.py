@@ -97,6 +97,16 @@ class DistributionMethods:
         left = [j for j in range(model.mixture.n_features) if j not in known]
         return self._with_mixture(model.mixture.given(known).at(values), left)
 
+    def _complete_rows(self, X):
+        """Return the model and the checked rows of X, none of them with holes."""
+        model, X = self._rows(X)
+        if np.isnan(X).any():
+            raise ValueError(
+                "X contains NaN: the answer is one for rows without missing values. Ask "
+                "the marginal of the features that are there."
+            )
+        return model, X
+
     def _names(self):
         return vars(self).get("feature_names_in_")
 
@@ -124,7 +134,7 @@ class DistributionMethods:
         log_density : ndarray of shape (n_samples, n_components)
             In nats: ``log N(x; mean_k, covariance_k)``.
         """
-        model, X = self._rows(X)
+        model, X = self._complete_rows(X)
         with np.errstate(over="ignore"):
             return model.mixture.component_log_density(X).astype(X.dtype, copy=False)
 
@@ -164,7 +174,7 @@ class DistributionMethods:
         >>> mixture.cdf([[2.0]])
         array([0.5])
         """
-        model, X = self._rows(X)
+        model, X = self._complete_rows(X)
         mixture = model.mixture
         if mixture.n_features == 1:
             x = X[:, 0].astype(np.float64)
@@ -448,6 +458,6 @@ class DistributionMethods:
         level = self.highest_density_level(
             content, n_samples=n_samples, random_state=random_state
         )
-        model, X = self._rows(X)
+        model, X = self._complete_rows(X)
         with np.errstate(over="ignore"):
             return model.mixture.log_density(X) >= level
