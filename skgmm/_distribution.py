@@ -10,10 +10,11 @@ from .kernels import LOG_2PI
 
 # Randomly shifted lattices, and their number of points.
 _SHIFTS = 12
-_POINTS = 1024
+_LATTICE = 1024
 
-# Rows of a block of multivariate probabilities.
+# Rows of a block of multivariate probabilities, and points of one on the line.
 _ROWS = 64
+_POINTS = 4096
 
 # How near two modes are one, in deviations of the narrowest component: where two just
 # part, the valley between them is as shallow as rounding.
@@ -73,7 +74,7 @@ def _lattices(n_dimensions, rng):
     """Return Richtmyer's lattices, shifted at random, of (D - 1) coordinates each."""
     if n_dimensions == 0:
         return np.empty((_SHIFTS, 1, 0))
-    points = np.arange(1, _POINTS + 1)[:, np.newaxis] * np.sqrt(_primes(n_dimensions))
+    points = np.arange(1, _LATTICE + 1)[:, np.newaxis] * np.sqrt(_primes(n_dimensions))
     shifts = rng.uniform(size=(_SHIFTS, 1, n_dimensions))
     # Folded, so that the integrand is periodic.
     return np.abs(2.0 * ((points + shifts) % 1.0) - 1.0)
@@ -103,9 +104,12 @@ def _separated(root, bounds, points):
 
 
 def tail(weights, means, deviations, x, *, upper):
-    """Return the probabilities below x, or above; the parameters broadcast (..., K)."""
-    z = (np.asarray(x)[..., np.newaxis] - means) / deviations
-    return np.minimum(np.sum(weights * ndtr(-z if upper else z), axis=-1), 1.0)
+    """Return the probabilities below x (n,), or above, of parameters (K,)."""
+    out = np.empty(len(x))
+    for part in _blocks(len(x)):
+        z = (x[part, np.newaxis] - means) / deviations
+        out[part] = ndtr(-z if upper else z) @ weights
+    return np.minimum(out, 1.0)
 
 
 def line(mixture):
@@ -139,12 +143,21 @@ def quantiles(weights, means, deviations, probabilities, *, upper=False):
         log_tail = np.log(np.minimum(p, 1.0 - p))
         log_weights = np.log(weights)
     side = np.where(mirrored, -1.0, 1.0)
-    x = side * _lower_quantile(
-        log_tail, log_weights, side[:, np.newaxis] * means, deviations
-    )
+    parts = [
+        _lower_quantile(
+            log_tail[part], log_weights, side[part, np.newaxis] * means, deviations
+        )
+        for part in _blocks(len(p))
+    ]
+    x = side * np.concatenate(parts, axis=-1)
     order = np.argsort(-p if upper else p, kind="stable")
     x[..., order] = np.maximum.accumulate(x[..., order], axis=-1)
     return x
+
+
+def _blocks(n):
+    """Return slices of points that are looked at together."""
+    return [slice(start, start + _POINTS) for start in range(0, max(n, 1), _POINTS)]
 
 
 def _lower_quantile(log_p, log_weights, means, deviations):

@@ -102,8 +102,8 @@ class DistributionMethods:
         model, X = self._rows(X)
         if np.isnan(X).any():
             raise ValueError(
-                "X contains NaN: the answer is one for rows without missing values. Ask "
-                "the marginal of the features that are there."
+                "X contains NaN; expected rows without missing values. Ask the "
+                "marginal of the features that are there."
             )
         return model, X
 
