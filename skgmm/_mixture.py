@@ -160,7 +160,14 @@ class Mixture:
         return Mixture(self.weights, means, self.covariances.marginal(features))
 
     def given(self, features):
-        """Return the distributions of the other features, given ``features``."""
+        """Return the distributions of the other features, given ``features``.
+
+        There may be none of these.
+        """
+        if not len(features):
+            nothing = Mixture(self.weights, self.means[:, :0], self.covariances)
+            slopes = np.zeros((*self.means.shape, 0))
+            return Conditional(nothing, self.means, slopes, self.covariances)
         kept = set(features)
         free = [j for j in range(self.n_features) if j not in kept]
         slopes, covariances = self.covariances.split(features, free)
@@ -200,6 +207,9 @@ class Conditional:
 
     def log_weights(self, rows):
         """Return the logarithms of the weights (n, K), given rows (n, G)."""
+        if not rows.shape[1]:
+            with np.errstate(divide="ignore"):
+                return np.tile(np.log(self.given.weights), (len(rows), 1))
         return self.given.log_responsibilities(rows)[1]
 
     def at(self, row):

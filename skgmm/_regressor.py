@@ -28,7 +28,8 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
     with the responsibilities :math:`r_k` for x alone.  So each component is a linear
     regression in its own part of the space, and the whole predictive distribution is
     known: it may be skewed, heteroscedastic, or have several modes.  With one
-    component of type 'full' it is ordinary least squares.
+    component of type 'full' it is ordinary least squares.  What is missing of a row
+    (NaN) is left out: the prediction is that given the other features.
 
     Parameters
     ----------
@@ -97,7 +98,13 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         """
         with unchanged_on_failure(self):
             X, y = validate_data(
-                self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+                self,
+                X,
+                y,
+                dtype=np.float64,
+                ensure_all_finite="allow-nan",
+                multi_output=True,
+                y_numeric=True,
             )
             y = check_floats(y, "y")
             weight = check_sample_weight(sample_weight, len(X))
@@ -138,16 +145,21 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
                 "At most one of return_std and return_cov can be asked for; got both. "
                 "The standard deviations are the roots of the diagonals."
             )
-        X, conditional = self._conditional(X)
-        weights = np.exp(conditional.log_weights(X))
-        mean = _means(conditional, weights, X)
-        if not (return_std or return_cov):
-            return self._shaped(mean)
-        covariance = _covariances(conditional, weights, X, mean)
+        X = self._rows(X)
+        spread = return_std or return_cov
+        mean = np.empty((len(X), self.n_outputs_))
+        covariance = np.empty((*mean.shape, self.n_outputs_) if spread else 0)
+        for rows, given, conditional in self._conditionals(X):
+            weights = np.exp(conditional.log_weights(given))
+            mean[rows] = means = _means(conditional, weights, given)
+            if spread:
+                covariance[rows] = _covariances(conditional, weights, given, means)
         if return_cov:
             return self._shaped(mean), covariance
-        variances = np.diagonal(covariance, axis1=1, axis2=2)
-        return self._shaped(mean), self._shaped(np.sqrt(variances))
+        if return_std:
+            variances = np.diagonal(covariance, axis1=1, axis2=2)
+            return self._shaped(mean), self._shaped(np.sqrt(variances))
+        return self._shaped(mean)
 
     def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)):
         """Return quantiles of the predictive distributions, of each target alone.
@@ -169,11 +181,12 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
             raise ValueError(
                 f"quantiles must be a list of probabilities; got shape {p.shape}."
             )
-        X, conditional = self._conditional(X)
+        X = self._rows(X)
         out = np.empty((len(X), self.n_outputs_, len(p)))
-        for start in range(0, len(X), _ROWS):
-            part = slice(start, start + _ROWS)
-            out[part] = _quantiles(conditional, X[part], p)
+        for rows, given, conditional in self._conditionals(X):
+            for start in range(0, len(rows), _ROWS):
+                part = slice(start, start + _ROWS)
+                out[rows[part]] = _quantiles(conditional, given[part], p)
         return out[:, 0] if self._single else out
 
     def predict_interval(self, X, coverage=0.9):
@@ -211,20 +224,15 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         log_density : ndarray of shape (n_samples,)
             In nats: ``log p(y | x)``.  Its mean is a proper score.
         """
-        X, conditional = self._conditional(X)
+        X = self._rows(X)
         y = check_floats(y, "y")
         expected = (len(X),) if self._single else (len(X), self.n_outputs_)
         if y.shape != expected:
             raise ValueError(f"y must have shape {expected}; got shape {y.shape}.")
-        y = y.reshape(len(X), -1)
-        logs = conditional.log_weights(X)
-        covariances, origin = conditional.covariances, np.zeros((1, y.shape[1]))
-        for k, log_determinant in enumerate(covariances.log_determinants):
-            residuals = np.ascontiguousarray((y - conditional.means_of(k, X)).T)
-            with np.errstate(over="ignore"):
-                distances = covariances.take([k]).mahalanobis(residuals, origin)[0]
-            logs[:, k] -= 0.5 * (y.shape[1] * LOG_2PI + log_determinant + distances)
-        return logsumexp(logs, axis=1)
+        y, out = y.reshape(len(X), -1), np.empty(len(X))
+        for rows, given, conditional in self._conditionals(X):
+            out[rows] = _log_density(conditional, given, y[rows])
+        return out
 
     def sample_y(self, X, n_samples=1, random_state=None):
         """Draw targets from the predictive distributions.
@@ -243,26 +251,40 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
 (n_samples_X, n_outputs, n_samples)
         """
         check_count(n_samples)
-        X, conditional = self._conditional(X)
+        X = self._rows(X)
         rng = self.random_state if random_state is None else random_state
         if not isinstance(rng, np.random.Generator):
             rng = check_random_state(rng)
-        cumulated = np.cumsum(np.exp(conditional.log_weights(X)), axis=1)
-        height = rng.uniform(size=(len(X), n_samples)) * cumulated[:, -1:]
-        chosen = _rank(cumulated[:, :-1], height)
-        out = rng.standard_normal((len(X), n_samples, self.n_outputs_))
-        for k, root in enumerate(conditional.covariances.roots()):
-            rows, draws = np.nonzero(chosen == k)
-            noise = out[rows, draws] @ root.T
-            out[rows, draws] = conditional.means_of(k, X[rows]) + noise
+        out = np.empty((len(X), n_samples, self.n_outputs_))
+        for rows, given, conditional in self._conditionals(X):
+            out[rows] = _draws(conditional, given, n_samples, rng)
         return out[:, :, 0] if self._single else np.swapaxes(out, 1, 2)
 
-    def _conditional(self, X):
-        """Return the checked rows of X, and the distributions given them."""
+    def _rows(self, X):
+        """Return the checked rows of X."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
+        )
+
+    def _conditionals(self, X):
+        """Yield indices of rows, what is known of them, and the distributions given it.
+
+        Once for each set of features that are missing together.
+        """
         mixture = self.mixture_._model().mixture
-        return X, mixture.given(list(range(self.n_features_in_)))
+        targets = range(X.shape[1], mixture.n_features)
+        patterns, which = np.unique(np.isnan(X), axis=0, return_inverse=True)
+        for index, pattern in enumerate(patterns):
+            known = np.flatnonzero(~pattern).tolist()
+            rows = np.flatnonzero(which.ravel() == index)
+            part = mixture.marginal([*known, *targets]) if pattern.any() else mixture
+            yield rows, X[rows][:, known], part.given(list(range(len(known))))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _shaped(self, targets):
         return targets[:, 0] if self._single else targets
@@ -301,6 +323,31 @@ def _quantiles(conditional, X, probabilities):
     return _distribution.quantiles(
         weights[:, np.newaxis], means, deviations, probabilities
     )
+
+
+def _log_density(conditional, X, y):
+    """Return the log-densities (n,) of y (n, M) given X."""
+    logs = conditional.log_weights(X)
+    covariances, origin = conditional.covariances, np.zeros((1, y.shape[1]))
+    for k, log_determinant in enumerate(covariances.log_determinants):
+        residuals = np.ascontiguousarray((y - conditional.means_of(k, X)).T)
+        with np.errstate(over="ignore"):
+            distances = covariances.take([k]).mahalanobis(residuals, origin)[0]
+        logs[:, k] -= 0.5 * (y.shape[1] * LOG_2PI + log_determinant + distances)
+    return logsumexp(logs, axis=1)
+
+
+def _draws(conditional, X, n_samples, rng):
+    """Draw from the distributions given X, shape (n, n_samples, M)."""
+    cumulated = np.cumsum(np.exp(conditional.log_weights(X)), axis=1)
+    height = rng.uniform(size=(len(X), n_samples)) * cumulated[:, -1:]
+    chosen = _rank(cumulated[:, :-1], height)
+    out = rng.standard_normal((len(X), n_samples, conditional.means.shape[1]))
+    for k, root in enumerate(conditional.covariances.roots()):
+        rows, draws = np.nonzero(chosen == k)
+        noise = out[rows, draws] @ root.T
+        out[rows, draws] = conditional.means_of(k, X[rows]) + noise
+    return out
 
 
 def _rank(cumulated, height):

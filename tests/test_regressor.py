@@ -264,6 +264,45 @@ def test_density_of_one_component_is_that_of_scipy():
     np.testing.assert_allclose(found, expected, 1e-9)
 
 
+# ---- missing features -----------------------------------------------------
+def test_what_is_missing_is_left_out():
+    X, y, new = problem()
+    regressor = GaussianMixtureRegressor(3, random_state=0).fit(X, y)
+    holes = new[:9].copy()
+    holes[[1, 4], 0] = np.nan
+    holes[2, [0, 2]] = np.nan
+    holes[3] = np.nan
+    mean, covariance = regressor.predict(holes, return_cov=True)
+    quantiles = regressor.predict_quantiles(holes, [0.2, 0.9])
+    log_density = regressor.log_predictive_density(holes, y[:9])
+    draws = regressor.sample_y(holes, 20_000)
+    for i, row in enumerate(holes):
+        known = np.flatnonzero(~np.isnan(row)).tolist()
+        at = regressor.mixture_.marginal([*known, 3, 4])
+        if known:
+            at = at.condition(list(range(len(known))), row[known])
+        np.testing.assert_allclose(mean[i], at.mean(), 1e-9, 1e-9)
+        np.testing.assert_allclose(covariance[i], at.covariance(), 1e-9, 1e-9)
+        expected = at.marginal(1).quantile([0.2, 0.9])
+        np.testing.assert_allclose(quantiles[i, 1], expected, 1e-9, 1e-9)
+        assert log_density[i] == pytest.approx(at.score(y[[i]]), abs=1e-9)
+        spread = np.sqrt(np.diagonal(at.covariance()))
+        assert np.all(np.abs(draws[i].mean(axis=1) - at.mean()) < 0.04 * spread)
+    whole = regressor.predict(new[:9])
+    np.testing.assert_allclose(mean[[0, 5, 6]], whole[[0, 5, 6]], 1e-12)
+
+
+def test_targets_are_not_missing():
+    X, y, new = problem()
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        GaussianMixtureRegressor().fit(X, np.where(y > 0, y, np.nan))
+    regressor = GaussianMixtureRegressor().fit(X, y)
+    with pytest.raises(ValueError, match="y contains NaN"):
+        regressor.log_predictive_density(new, np.full((20, 2), np.nan))
+    with pytest.raises(ValueError, match="infinity"):
+        regressor.predict(np.full((1, 3), np.inf))
+
+
 # ---- errors ---------------------------------------------------------------
 def test_errors_help():
     X, y, new = problem()
