@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+GaussianMixtureRegressor, GaussianMixtureClassifier, GaussianMixtureOutlierDetector
+    What can be predicted with one: targets, classes, outliers.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 datasets
@@ -11,7 +13,9 @@ datasets
 
 The map of the package, from the user down
 ------------------------------------------
-``_gaussian_mixture``, ``_fitted``
+``_regressor``, ``_classifier``, ``_outlier_detector``, ``_inner``
+    Estimators made of mixtures, and the parameters that they pass on to these.
+``_gaussian_mixture``, ``_fitted``, ``_distribution_methods``
     The estimator, and what every estimator that holds a mixture can do.
 ``_validation``, ``_progress``, ``_sklearn``
     The border: checks, reports and callbacks, conversion.
@@ -21,15 +25,26 @@ The map of the package, from the user down
     Who holds the rows, the coordinates they are seen in, what is summed over them.
 ``_regularisation``, ``families``
     From statistics to covariances.
+``_distribution``, ``_divergence``
+    What a mixture says of itself: probabilities, modes, distances.
 ``_mixture``, ``forms``
     The mixture as a value; how its Gaussians are evaluated.
 ``kernels``, ``_threads``
     The passes over rows, in NumPy and compiled; the pool that runs them.
 """
 
+from ._classifier import GaussianMixtureClassifier
 from ._gaussian_mixture import GaussianMixture
+from ._outlier_detector import GaussianMixtureOutlierDetector
+from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture", "show_versions"]
+__all__ = [
+    "GaussianMixture",
+    "GaussianMixtureClassifier",
+    "GaussianMixtureOutlierDetector",
+    "GaussianMixtureRegressor",
+    "show_versions",
+]

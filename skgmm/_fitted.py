@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
@@ -50,7 +51,7 @@ class Model:
         return self.family.n_parameters(*self.mixture.means.shape)
 
 
-class FittedMixture:
+class FittedMixture(DistributionMethods):
     """Mixin: parameters, predictions, scores and samples of a fitted mixture.
 
     The model in ``_fitted_model`` is the only place where parameters live; what is

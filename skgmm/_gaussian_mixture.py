@@ -305,7 +305,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             is then as it was before, as it is after an interrupt.
         """
         context = self._init_callback_context(max_subtasks=self.n_init)
-        with _unchanged_on_failure(self), visible_log(self.verbose):
+        with unchanged_on_failure(self), visible_log(self.verbose):
             self._fit(X, sample_weight, context)
         return self
 
@@ -452,6 +452,21 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.n_features_in_ = model.mixture.n_features
         return self
 
+    @classmethod
+    def _of_mixture(cls, mixture, *, dtype, names, random_state):
+        """Return an estimator of a mixture, of the widest family of its form."""
+        family = FAMILIES[mixture.covariances.kind]
+        self = cls(
+            mixture.n_components,
+            covariance_type=family.name,
+            random_state=random_state,
+        )
+        self._set_model(Model(mixture, family, dtype))
+        self.n_features_in_ = mixture.n_features
+        if names is not None:
+            self.feature_names_in_ = names
+        return self
+
     def to_sklearn(self):
         """Return this mixture as a fitted `sklearn.mixture.GaussianMixture`.
 
@@ -478,7 +493,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
 
 @contextmanager
-def _unchanged_on_failure(estimator):
+def unchanged_on_failure(estimator):
     """Put all attributes back if the block does not come to its end."""
     before = vars(estimator).copy()
     try:

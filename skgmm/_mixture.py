@@ -74,6 +74,20 @@ class Mixture:
             out[far, self._nearest(rows[far])] = 0.0
         return densities, out
 
+    def component_log_density(self, rows):
+        """Return the log-densities of rows under each component, shape (n, K)."""
+        out = np.empty((len(rows), self.n_components))
+        constant = self.n_features * kernels.LOG_2PI + self.covariances.log_determinants
+
+        def part(chunk):
+            z = np.array(rows[chunk].T, dtype=np.float64, order="C")
+            with np.errstate(over="ignore"):
+                distances = self.covariances.mahalanobis(z, self.means)
+            out[chunk] = -0.5 * (constant[:, np.newaxis] + distances).T
+
+        self._in_chunks(part, rows)
+        return out
+
     def likelihood_and_entropy(self, rows, sample_weight):
         """Return the log-likelihood and the entropy of the responsibilities."""
         sums = np.zeros(2)
@@ -139,3 +153,67 @@ class Mixture:
         weights = self.weights[indices] / copies
         covariances = self.covariances.take(indices)
         return Mixture(weights / weights.sum(), self.means[indices], covariances)
+
+    def marginal(self, features):
+        """Return the mixture of the features ``features``, in their order."""
+        means = self.means[:, features]
+        return Mixture(self.weights, means, self.covariances.marginal(features))
+
+    def given(self, features):
+        """Return the distributions of the other features, given ``features``.
+
+        There may be none of these.
+        """
+        if not len(features):
+            nothing = Mixture(self.weights, self.means[:, :0], self.covariances)
+            slopes = np.zeros((*self.means.shape, 0))
+            return Conditional(nothing, self.means, slopes, self.covariances)
+        kept = set(features)
+        free = [j for j in range(self.n_features) if j not in kept]
+        slopes, covariances = self.covariances.split(features, free)
+        return Conditional(
+            self.marginal(features), self.means[:, free], slopes, covariances
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """Mixtures of some features given the others, for any values of these.
+
+    Each component is a regression of its own: the mean of the free features is
+    ``means + slopes (x - given.means)``, and their covariance is the same for all x.
+    The weights are the responsibilities of the components for x.
+
+    Attributes
+    ----------
+    given : Mixture
+        Of the features that are given, G of them.
+    means : ndarray of shape (K, M)
+        Means of the M free features.
+    slopes : ndarray of shape (K, M, G)
+    covariances : Covariances
+        Of the free features, within components.
+    """
+
+    given: Mixture
+    means: np.ndarray
+    slopes: np.ndarray
+    covariances: Covariances
+
+    def means_of(self, component, rows):
+        """Return the means (n, M) of a component, given rows (n, G)."""
+        residuals = rows - self.given.means[component]
+        return self.means[component] + residuals @ self.slopes[component].T
+
+    def log_weights(self, rows):
+        """Return the logarithms of the weights (n, K), given rows (n, G)."""
+        if not rows.shape[1]:
+            with np.errstate(divide="ignore"):
+                return np.tile(np.log(self.given.weights), (len(rows), 1))
+        return self.given.log_responsibilities(rows)[1]
+
+    def at(self, row):
+        """Return the mixture of the free features at one row (1, G)."""
+        weights = np.exp(self.log_weights(row)[0])
+        means = [self.means_of(k, row)[0] for k in range(len(self.means))]
+        return Mixture(weights / weights.sum(), np.array(means), self.covariances)

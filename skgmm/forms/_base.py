@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from . import _parts
+
 
 class NotPositiveDefinite(ValueError):
     """Raised when the covariance of ``component`` has no Cholesky factor."""
@@ -204,6 +206,29 @@ class Covariances(ABC):
     @abstractmethod
     def take(self, indices):
         """Return the covariances of the components ``indices``."""
+
+    def roots(self):
+        """Return lower triangular ``L``, ``L L'`` the matrices, shape (K, D, D)."""
+        return _parts.reordered(self, range(self.n_features))
+
+    def marginal(self, features):
+        """Return the covariances of the features ``features``, in their order.
+
+        Those of a form that is not closed under this are full matrices.
+        """
+        return _parts.marginal(self, features)
+
+    def split(self, given, free):
+        """Return the regression of the features ``free`` on the features ``given``.
+
+        Returns
+        -------
+        slopes : ndarray of shape (K, len(free), len(given))
+        covariances : Covariances
+            What is left of the covariances of ``free``: full matrices, if the form
+            is not closed under this.
+        """
+        return _parts.split(self, given, free)
 
     @classmethod
     @abstractmethod

@@ -78,6 +78,14 @@ class Diag(VarianceCovariances):
         sizes = self.n_components, self.n_features
         return type(self)(self.values * scale**2, *sizes, self.whiteners / scale)
 
+    def marginal(self, features):
+        sizes = self.n_components, len(features)
+        return Diag(self.values[:, features], *sizes, self.whiteners[:, features])
+
+    def split(self, given, free):
+        slopes = np.zeros((self.n_components, len(free), len(given)))
+        return slopes, self.marginal(free)
+
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(
             z, responsibilities, means, self.precisions, first, second

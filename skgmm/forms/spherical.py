@@ -77,6 +77,13 @@ class Spherical(VarianceCovariances):
         factor, sizes = scale[0], (self.n_components, self.n_features)
         return type(self)(self.values * factor**2, *sizes, self.whiteners / factor)
 
+    def marginal(self, features):
+        return Spherical(self.values, self.n_components, len(features), self.whiteners)
+
+    def split(self, given, free):
+        slopes = np.zeros((self.n_components, len(free), len(given)))
+        return slopes, self.marginal(free)
+
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(
             z, responsibilities, means, self.precisions, first, second

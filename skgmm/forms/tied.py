@@ -65,6 +65,24 @@ class Tied(MatrixCovariances):
         values = _matrices.inverses(precisions[np.newaxis])[0]
         return cls(values, n_components, n_features)
 
+    def marginal(self, features):
+        return self._of_one(self._one().marginal(features))
+
+    def split(self, given, free):
+        slopes, covariances = self._one().split(given, free)
+        shape = self.n_components, len(free), len(given)
+        return np.broadcast_to(slopes, shape), self._of_one(covariances)
+
+    def _one(self):
+        """Return the matrix as that of one component."""
+        return Full(
+            self.values[np.newaxis], 1, self.n_features, self.whiteners[np.newaxis]
+        )
+
+    def _of_one(self, full):
+        sizes = self.n_components, full.n_features
+        return Tied(full.values[0], *sizes, full.whiteners[0])
+
     @classmethod
     def for_total(cls):
         return Full
