@@ -84,9 +84,10 @@ class ConvergenceDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; by default in a new figure.
-        gap : bool, default=False
-            Whether to draw what was still missing to the last value, on a log scale:
-            a straight line where EM converges linearly.
+        gap : bool or float, default=False
+            Whether to draw what was still missing, on a log scale: a straight line
+            where EM converges linearly.  True takes the last value as the end; a
+            number is the end, which several curves may share.
         line_kw : dict, default=None
             Options of `matplotlib.axes.Axes.plot`.
 
@@ -102,10 +103,10 @@ class ConvergenceDisplay:
         ax = one_axes(ax, f"{type(self).__name__}.plot", figsize=(6.4, 4))
         passes, values = np.arange(1, len(bounds) + 1), bounds
         label = "objective (nats per observation)"
-        if gap:
-            values = bounds[-1:] - bounds
+        if gap is not False:
+            values = (bounds[-1:] if gap is True else gap) - bounds
             passes, values = passes[values > 0], values[values > 0]
-            label = "gap to the last objective (nats per observation)"
+            label = "gap to the end (nats per observation)"
         # Curves that share axes differ in their lines, in grey too.
         index = len(ax.get_lines()) // 2
         options = {"linestyle": LINES[index % len(LINES)], "label": self.name}
@@ -123,7 +124,7 @@ class ConvergenceDisplay:
                 markersize=7,
                 label="not converged" if cross else None,
             )
-        if gap:
+        if gap is not False:
             ax.set_yscale("log")
         ax.set(xlabel="iteration", ylabel=label)
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ._panels import LEGEND
 from ._style import COLOURS, LINES, MARKERS, check_matplotlib, one_axes
 
 
@@ -208,7 +209,7 @@ class CriterionDisplay:
         # Beside the curves: fourteen families leave no corner free.
         outside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
         self.legend_ = ax.legend(
-            fontsize="small", **(outside if len(self.lines_) > 4 else {"loc": "best"})
+            **LEGEND, **(outside if len(self.lines_) > 4 else {"loc": "best"})
         )
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._mixture import Mixture
 from ._mixture import Points, checked_rows
-from ._panels import line_panel, plane_panel
+from ._panels import density_of, line_panel, plane_panel
 from ._style import check_matplotlib, component_colours, many_axes, one_axes
 from ._views import deviations_of, limits_of, view_of
 
@@ -139,15 +139,10 @@ class EMDisplay:
                 f"features must be one or two of the features; got {len(view.names)}. "
                 "Or use features='projection'."
             )
-        X, sample_weight = checked_rows(last, X, sample_weight)
-        points = Points.of(last, X, sample_weight, view, max_points)
+        last, rows, sample_weight = checked_rows(last, X, sample_weight)
+        points = Points.of(last, rows, sample_weight, view, max_points)
         states = [
-            State(
-                n_iter,
-                view.mixture(fitted._model().mixture),
-                Points.of(fitted, X, sample_weight, view, max_points).responsibilities,
-                fitted.score(X, sample_weight=sample_weight),
-            )
+            _state(n_iter, fitted, X, sample_weight, view, max_points)
             for n_iter, fitted in zip(iterations, path, strict=True)
         ]
         ranges = [
@@ -238,8 +233,11 @@ class EMDisplay:
         common = ax, state.mixture, colours, self.limits, points
         options = {"legend": False, "names": self.feature_names, "small": True}
         if len(self.feature_names) == 1:
-            artists = line_panel(*common, data="rug", **options)
-            ax.autoscale(axis="y")
+            top = max(
+                density_of(state.mixture, self.limits[0])[1].max()
+                for state in self.states
+            )
+            artists = line_panel(*common, data="rug", top=top, **options)
         else:
             options |= {"masses": (), "deviations": (1, 2)}
             artists = plane_panel(*common, **options)
@@ -247,6 +245,16 @@ class EMDisplay:
         ax.set_title(title, loc="left", fontsize="medium")
         ax.set_title(f"log L / n = {state.log_likelihood:.3f}", loc="right", fontsize=8)
         return artists
+
+
+def _state(n_iter, fitted, X, sample_weight, view, max_points):
+    plain, rows, sample_weight = checked_rows(fitted, X, sample_weight)
+    return State(
+        n_iter,
+        view.mixture(fitted._model().mixture),
+        Points.of(plain, rows, sample_weight, view, max_points).responsibilities,
+        plain.score(rows, sample_weight=sample_weight),
+    )
 
 
 def _checked_iterations(iterations):
@@ -266,7 +274,7 @@ def _path(estimator, X, sample_weight, iterations):
     """
     known = estimator.get_params(deep=False)
     plain = {name: value for name, value in _PLAIN.items() if name in known}
-    free = dict.fromkeys((name for name in _INITS if name in known))
+    free = dict.fromkeys(name for name in _INITS if name in known)
     out, before = [], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped on the way

@@ -1,5 +1,6 @@
 """MixtureDisplay: a fitted mixture, with its data."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +62,16 @@ class Points:
 
 
 def checked_rows(estimator, X, sample_weight):
-    """Return the rows of X with the names of the estimator, and weights or None."""
+    """Return the estimator without names of features, rows as an array, and weights.
+
+    Names have been compared then; parts of the array have none.
+    """
     _, X = estimator._rows(X)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(X))
-    return X, sample_weight
+    estimator = copy(estimator)
+    vars(estimator).pop("feature_names_in_", None)
+    return estimator, X, sample_weight
 
 
 class MixtureDisplay:
@@ -204,8 +210,8 @@ class MixtureDisplay:
         view = view_of(estimator, mixture, features)
         shown, points, rows = view.mixture(mixture), None, None
         if X is not None:
-            X, sample_weight = checked_rows(estimator, X, sample_weight)
-            points = Points.of(estimator, X, sample_weight, view, max_points)
+            plain, X, sample_weight = checked_rows(estimator, X, sample_weight)
+            points = Points.of(plain, X, sample_weight, view, max_points)
             rows = points.all_rows
         display = cls(
             shown.weights,

@@ -38,7 +38,9 @@ def weighted_densities(mixture, x):
     """Return the density of each component times its weight at x, shape (K, n)."""
     sd = deviations_of(mixture)
     z = (x - mixture.means) / sd
-    return mixture.weights[:, np.newaxis] * np.exp(-0.5 * z**2) / sd / np.sqrt(2 * np.pi)
+    return (
+        mixture.weights[:, np.newaxis] * np.exp(-0.5 * z**2) / sd / np.sqrt(2 * np.pi)
+    )
 
 
 def histogram(values, sample_weight, limits):
@@ -53,22 +55,29 @@ def histogram(values, sample_weight, limits):
     low, high = values.min(), values.max()
     n_bins = np.clip((high - low) / width, 10, 120) if width > 0 else 40
     if not low < high:
-        low, high = limits
+        low, high = limits[0]
     edges = np.linspace(low, high, int(n_bins) + 1)
     return np.histogram(values, edges, weights=sample_weight, density=True)
 
 
+def density_of(mixture, limits):
+    """Return points x of one axis and the density there."""
+    x = grid_of(limits, mixture.means[:, 0], deviations_of(mixture)[:, 0], 800)
+    return x, weighted_densities(mixture, x).sum(axis=0)
+
+
 # ---- one dimension ---------------------------------------------------------
-def line_panel(ax, mixture, colours, limits, points, *, data, legend, names, small):
+def line_panel(
+    ax, mixture, colours, limits, points, *, data, legend, names, small, top=0.0
+):
     """Draw a mixture in one dimension; return the artists by name."""
     from matplotlib.collections import LineCollection
 
     live = np.flatnonzero(mixture.weights > 0)
     means, sd = mixture.means[:, 0], deviations_of(mixture)[:, 0]
-    x = grid_of(limits[0], means, sd, 800)
+    x, density = density_of(mixture, limits[0])
     parts = weighted_densities(mixture, x)
-    density = parts.sum(axis=0)
-    top = 1.08 * density.max()
+    top = 1.08 * max(top, density.max())
     artists = dict.fromkeys(("data", "histogram"))
 
     if points is not None and data == "histogram":
@@ -79,13 +88,14 @@ def line_panel(ax, mixture, colours, limits, points, *, data, legend, names, sma
         top = max(top, 1.05 * heights.max())
     if points is not None and data == "rug":
         here = points.rows[:, 0]
-        ends = np.array([-0.075, -0.015]) * top
+        ends = [0.012, 0.068]  # in parts of the height; the density begins above
         ticks = np.stack([np.repeat(here, 2), np.tile(ends, len(here))], axis=1)
         artists["data"] = LineCollection(
             ticks.reshape(-1, 2, 2),
             colors=blend(points.responsibilities, colours),
             linewidths=1.0 if len(here) <= 100 else 0.5,
             label="data",
+            transform=ax.get_xaxis_transform(),
             rasterized=len(here) > 2000,
         )
         ax.add_collection(artists["data"], autolim=False)
@@ -108,12 +118,18 @@ def line_panel(ax, mixture, colours, limits, points, *, data, legend, names, sma
         means[live], 0, peaks[live], linestyles="--", label="mean", **style
     )
     artists["deviations"] = ax.hlines(
-        sides[live], (means - sd)[live], (means + sd)[live], label="mean ± 1 sd", **style
+        sides[live],
+        (means - sd)[live],
+        (means + sd)[live],
+        label="mean ± 1 sd",
+        **style,
     )
     artists["numbers"] = []
     if 1 < len(live) <= 20 and not small:
         artists["numbers"] = [
-            ax.text(means[k], 0.02 * top, f" {k}", fontsize=8, color="0.15", clip_on=True)
+            ax.text(
+                means[k], 0.02 * top, f" {k}", fontsize=8, color="0.15", clip_on=True
+            )
             for k in live
         ]
     ax.set(xlim=limits[0], ylim=(-0.09 * top if data == "rug" else 0, top))
@@ -121,13 +137,8 @@ def line_panel(ax, mixture, colours, limits, points, *, data, legend, names, sma
     artists["legend"] = None
     if legend:
         handles, _ = ax.get_legend_handles_labels()
-        middle = np.mean(limits[0])
-        left, right = density[x < middle].max(), density[x >= middle].max()
-        artists["legend"] = ax.legend(
-            handles=[_grey(handle) for handle in handles] if len(live) > 1 else handles,
-            loc="upper left" if left < right else "upper right",
-            fontsize="small",
-        )
+        handles = [_grey(handle) for handle in handles] if len(live) > 1 else handles
+        artists["legend"] = _legend_above(ax, x, density, handles)
     return artists
 
 
@@ -174,11 +185,10 @@ def plane_panel(
         handles = _ellipse_handles(deviations)
         handles += _region_handles(artists["regions"], sorted(masses))
         if handles:
-            rows = mixture.means if points is None else points.rows
-            corner = emptiest_corner(rows, limits)
-            artists["legend"] = ax.legend(
-                handles=handles, loc=corner, fontsize="small", framealpha=0.9
-            )
+            live = mixture.means[mixture.weights > 0]
+            rows = live if points is None else np.concatenate([points.rows, live])
+            corner = emptiest_corner(rows, limits, legend_size(ax, handles))
+            artists["legend"] = ax.legend(handles=handles, loc=corner, **LEGEND)
             artists["legend"].set_zorder(5)
     return artists
 
@@ -285,17 +295,37 @@ def _region_handles(regions, masses):
         return []
     shades = regions.get_facecolor()[::-1]
     return [
-        Patch(facecolor=shade, label=f"{100 * mass:.4g} % of the mass")
+        Patch(facecolor=shade, label=f"{100 * mass:.4g} % of mass")
         for shade, mass in zip(shades, masses, strict=True)
     ]
 
 
-def emptiest_corner(rows, limits):
-    """Return the corner of a panel with the fewest rows in it, as for a legend."""
+LEGEND = {
+    "fontsize": "small",
+    "labelspacing": 0.25,
+    "handlelength": 1.7,
+    "borderpad": 0.3,
+    "framealpha": 0.9,
+}
+
+
+def legend_size(ax, handles):
+    """Return about how much of the width and height of axes a legend takes."""
+    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    longest = max(len(handle.get_label()) for handle in handles)
+    size = np.array([0.5 + 0.068 * longest, 0.15 + 0.15 * len(handles)])  # inches
+    return np.minimum(size / (box.width, box.height), 0.6)
+
+
+def emptiest_corner(rows, limits, size):
+    """Return the corner of a panel with the fewest rows in it, as for a legend.
+
+    ``size`` (2,) is that of the corners, in parts of the panel.
+    """
     low, high = limits.T
     z = (np.asarray(rows, dtype=np.float64) - low) / (high - low)
-    right, upper = z[:, 0] > 0.7, z[:, 1] > 0.65
-    left, lower = z[:, 0] < 0.3, z[:, 1] < 0.35
+    right, upper = (z > 1 - size).T
+    left, lower = (z < size).T
     counts = {
         "lower right": np.sum(right & lower),
         "upper left": np.sum(left & upper),
@@ -303,3 +333,15 @@ def emptiest_corner(rows, limits):
         "upper right": np.sum(right & upper),
     }
     return min(counts, key=counts.get)
+
+
+def _legend_above(ax, x, density, handles):
+    """Draw a legend beside the peaks, and make room for it where it covers any."""
+    width, height = legend_size(ax, handles)
+    reach = width * (x[-1] - x[0])
+    left, right = density[x < x[0] + reach].max(), density[x > x[-1] - reach].max()
+    low, high = ax.get_ylim()
+    needed = low + (1.05 * min(left, right) - low) / (1 - height)
+    ax.set_ylim(low, max(high, min(needed, 1.6 * high)))
+    loc = "upper left" if left < right else "upper right"
+    return ax.legend(handles=handles, loc=loc, **LEGEND)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._mixture import Points, checked_rows
-from ._panels import emptiest_corner, plane_panel
+from ._panels import LEGEND, emptiest_corner, legend_size, plane_panel
 from ._style import check_matplotlib, component_colours, one_axes
 from ._views import (
     deviations_of,
@@ -126,7 +126,7 @@ class UncertaintyDisplay:
                 f"features must be one or two of the features; got {len(view.names)}. "
                 "Or use features='projection'."
             )
-        X, _ = checked_rows(estimator, X, None)
+        estimator, X, _ = checked_rows(estimator, X, None)
         shown = view.mixture(mixture)
         points = Points.of(estimator, X, None, view, max_points)
         display = cls(
@@ -150,7 +150,7 @@ class UncertaintyDisplay:
             Where to draw; by default in a new figure.
         kind : {'auto', 'rows', 'sorted'}, default='auto'
             'rows' draws the rows where they lie; 'sorted' their uncertainty in
-            ascending order, so that it shows how many rows are how unsure.  'auto' is
+            descending order, so that it shows how many rows are how unsure.  'auto' is
             'rows', if the mixture is known.
 
         Returns
@@ -171,12 +171,15 @@ class UncertaintyDisplay:
         return self
 
     def _plot_sorted(self, ax):
-        values = np.sort(self.uncertainty)
+        values = np.sort(self.uncertainty)[::-1]
         n = len(values)
-        index = np.unique(np.linspace(0, n - 1, min(n, _LONGEST)).round().astype(int))
-        [self.line_] = ax.plot(index + 1, values[index], color="black")
-        ax.fill_between(index + 1, values[index], color="0.85")
-        ax.set(xlabel="rows, from the surest on", ylabel="uncertainty")
+        # Of a million rows a curve needs few points, evenly on the log scale.
+        index = np.geomspace(1, n, min(n, _LONGEST)).round().astype(int)
+        index = np.unique(np.append(index, np.arange(1, min(n, 100) + 1)))
+        [self.line_] = ax.plot(index, values[index - 1], color="black")
+        ax.fill_between(index, values[index - 1], color="0.85")
+        ax.set_xscale("log")
+        ax.set(xlabel="number of rows at least as unsure", ylabel="uncertainty")
         ax.set(xlim=(1, max(n, 2)), ylim=(0, None))
 
     def _plot_line(self, ax):
@@ -186,12 +189,13 @@ class UncertaintyDisplay:
         _, log_responsibilities = mixture.log_responsibilities(x)
         curve = 1.0 - np.exp(log_responsibilities.max(axis=1))
         [self.line_] = ax.plot(x[:, 0], curve, color="0.6", linewidth=1.2, zorder=1)
-        self._scatter(ax, self.points.rows[:, 0], self.shown_uncertainty)
         for mean, weight in zip(mixture.means[:, 0], mixture.weights, strict=True):
             if weight > 0:
                 ax.axvline(mean, color="0.4", linestyle="--", linewidth=0.8)
-        ax.set(xlim=self.limits[0], ylim=(0, None))
+        top = max(curve.max(), self.shown_uncertainty.max(initial=0), 1e-3)
+        ax.set(xlim=self.limits[0], ylim=(0, 1.3 * top))
         ax.set(xlabel=self.feature_names[0], ylabel="uncertainty")
+        self._scatter(ax, self.points.rows[:, 0], self.shown_uncertainty)
 
     def _plot_plane(self, ax):
         mixture = full_mixture(self.weights, self.means, self.covariances)
@@ -232,15 +236,19 @@ class UncertaintyDisplay:
             zorder=2,
             rasterized=len(u) > 2000,
         )
-        classes = (7, "0.0", "least sure 5 %"), (5, "0.5", "next 20 %"), (3, "0.8", "others")
-        ax.legend(
-            handles=[
-                Line2D([], [], marker="o", ls="", ms=size, color=grey, label=label)
-                for size, grey, label in classes
-            ],
-            loc=emptiest_corner(np.stack([x, y], axis=1), np.array([ax.get_xlim(), ax.get_ylim()])),
-            fontsize="small",
+        classes = (
+            (7, "0.0", "least sure 5 %"),
+            (5, "0.5", "next 20 %"),
+            (3, "0.8", "others"),
         )
+        handles = [
+            Line2D([], [], marker="o", ls="", ms=size, color=grey, label=label)
+            for size, grey, label in classes
+        ]
+        box = np.array([ax.get_xlim(), ax.get_ylim()])
+        rows = np.stack([x, y], axis=1)
+        corner = emptiest_corner(rows, box, legend_size(ax, handles))
+        ax.legend(handles=handles, loc=corner, **LEGEND)
 
 
 def uncertainty_of(estimator, X):

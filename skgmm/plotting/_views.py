@@ -122,7 +122,10 @@ def _index(feature, names):
 def _projection(mixture):
     directions, shares = separating_directions(mixture)
     shares = shares[: directions.shape[1]]
-    names = [f"direction {i + 1} ({share:.0%} of differences)" for i, share in enumerate(shares)]
+    names = [
+        f"direction {i + 1} ({share:.0%} of differences)"
+        for i, share in enumerate(shares)
+    ]
     return Directions(names, mixture.weights @ mixture.means, directions)
 
 
@@ -154,7 +157,9 @@ def separating_directions(mixture, n_directions=2):
     """
     weights = mixture.weights
     offsets = mixture.means - weights @ mixture.means
-    within = sum(w * matrix for w, matrix in zip(weights, matrices(mixture), strict=True))
+    within = sum(
+        w * matrix for w, matrix in zip(weights, matrices(mixture), strict=True)
+    )
     scale = np.sqrt(weights @ offsets**2 + np.diagonal(within))
     product = np.outer(scale, scale)
     offsets = offsets / scale
@@ -211,7 +216,9 @@ def limits_of(mixture, rows=None, sample_weight=None):
             rows = rows[sample_weight > 0]
         low = np.fmin(low, np.fmin.reduce(rows, axis=0))
         high = np.fmax(high, np.fmax.reduce(rows, axis=0))
-    margin = 0.04 * (high - low) + 64 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    margin = 0.04 * (high - low) + 64 * np.spacing(
+        np.maximum(np.abs(low), np.abs(high))
+    )
     return np.stack([low - margin, high + margin], axis=1)
 
 
