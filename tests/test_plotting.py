@@ -584,6 +584,18 @@ def test_em_states_are_those_of_plain_em(geyser):
     assert values == sorted(values)
 
 
+def test_em_starts_at_a_mixture(geyser):
+    start = GaussianMixture.from_parameters(
+        [0.5, 0.5], [[2, 80], [4, 50]], covariances=[np.diag([0.1, 20])] * 2
+    )
+    estimator = GaussianMixture(2, init_params=start)
+    display = EMDisplay.from_estimator(estimator, geyser[1], iterations=[0, 30])
+    first, last = display.states
+    np.testing.assert_allclose(first.mixture.means, start.means_)
+    assert estimator.init_params is start
+    assert last.log_likelihood > first.log_likelihood
+
+
 def test_em_of_one_and_of_many_features(galaxies, iris):
     _, X = galaxies
     estimator = GaussianMixture(3, init_params="random", random_state=0)

@@ -1,10 +1,10 @@
 """EMDisplay: the way of EM, step by step."""
 
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from .._mixture import Mixture
@@ -146,16 +146,10 @@ class EMDisplay:
             for n_iter, fitted in zip(iterations, path, strict=True)
         ]
         ranges = [
-            limits_of(state.mixture, points.all_rows, sample_weight)
-            for state in (states[0], states[-1])
+            limits_of(state.mixture, points.all_rows, sample_weight) for state in states
         ]
-        limits = np.stack(
-            [
-                np.minimum(ranges[0][:, 0], ranges[1][:, 0]),
-                np.maximum(ranges[0][:, 1], ranges[1][:, 1]),
-            ],
-            axis=1,
-        )
+        low, high = np.min(ranges, axis=0)[:, 0], np.max(ranges, axis=0)[:, 1]
+        limits = np.stack([low, high], axis=1)
         display = cls(states, points=points, feature_names=view.names, limits=limits)
         return display.plot(ax=ax, **kwargs)
 
@@ -279,7 +273,9 @@ def _path(estimator, X, sample_weight, iterations):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped on the way
         for n_iter in iterations:
-            step = clone(estimator).set_params(**plain, max_iter=n_iter - before)
+            # Not a clone, which would clone a mixture given as start too.
+            step = type(estimator)(**deepcopy(known))
+            step.set_params(**plain, max_iter=n_iter - before)
             if out:
                 step.set_params(init_params=out[-1], **free)
             out.append(step.fit(X, sample_weight=sample_weight))

@@ -209,7 +209,8 @@ def limits_of(mixture, rows=None, sample_weight=None):
     Components of weight zero are left out, as are rows of weight zero.
     """
     live = mixture.weights > 0
-    means, reach = mixture.means[live], 2.5 * deviations_of(mixture)[live]
+    reach = 3.2 if mixture.n_features == 1 else 2.5  # a curve needs its tails
+    means, reach = mixture.means[live], reach * deviations_of(mixture)[live]
     low, high = (means - reach).min(axis=0), (means + reach).max(axis=0)
     if rows is not None:
         if sample_weight is not None:
