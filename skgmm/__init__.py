@@ -6,6 +6,8 @@ GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
+plotting
+    Pictures: displays in scikit-learn's manner.
 datasets
     Small data sets that ship with the package.
 
