@@ -5,7 +5,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from ._style import COLOURS, LINES, blend, text_colour
-from ._views import deviations_of, grid_of
+from ._views import deviations_of, grid_of, limits_of
 
 RUG = 400  # rows up to which each is a tick
 _ANGLES = np.linspace(0, 2 * np.pi, 121)
@@ -198,6 +198,10 @@ def _regions(ax, mixture, limits, masses, n_points):
     if not masses:
         return None
     sd = deviations_of(mixture)
+    # Farther than shown, so that large regions are whole when the axes are widened.
+    far = limits_of(mixture, reach=3.5)
+    low = np.minimum(limits[:, 0], far[:, 0])
+    limits = np.stack([low, np.maximum(limits[:, 1], far[:, 1])], axis=1)
     axes = [
         grid_of(limits[i], mixture.means[:, i], sd[:, i], n_points) for i in range(2)
     ]

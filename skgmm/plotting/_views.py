@@ -203,13 +203,16 @@ def deviations_of(mixture):
     return np.sqrt(diagonals)
 
 
-def limits_of(mixture, rows=None, sample_weight=None):
+def limits_of(mixture, rows=None, sample_weight=None, *, reach=None):
     """Return the ranges (D, 2) that show the rows and the components.
+
+    ``reach`` is how many standard deviations of these are shown.
 
     Components of weight zero are left out, as are rows of weight zero.
     """
     live = mixture.weights > 0
-    reach = 3.2 if mixture.n_features == 1 else 2.5  # a curve needs its tails
+    if reach is None:
+        reach = 3.2 if mixture.n_features == 1 else 2.5  # a curve needs its tails
     means, reach = mixture.means[live], reach * deviations_of(mixture)[live]
     low, high = (means - reach).min(axis=0), (means + reach).max(axis=0)
     if rows is not None:
