@@ -101,13 +101,7 @@ def _table(estimator, mixture):
     if names is None:
         names = [f"x{i}" for i in range(n_features)]
     means = mixture.means[:_COMPONENTS, :_FEATURES]
-    # One matrix at a time: D x D for each of many components would not fit.
-    sd = np.sqrt(
-        [
-            np.diagonal(mixture.covariances.take([k]).dense()[0])[:_FEATURES]
-            for k in range(len(means))
-        ]
-    )
+    sd = np.sqrt(mixture.covariances.variances[:_COMPONENTS, :_FEATURES])
     columns = [_column(*pair) for pair in zip(means.T, sd.T, strict=True)]
     header = ["component", "weight", *map(str, names[:_FEATURES])]
     rows = [

@@ -38,6 +38,8 @@ def test_table_has_the_parameters(geyser, covariance_type):
     mixture = GaussianMixture(2, covariance_type=covariance_type).fit(X)
     weights, means, sd = cells(mixture.summary())
     expected = np.sqrt(np.diagonal(matrices_of(mixture), axis1=1, axis2=2))
+    variances = mixture._model().mixture.covariances.variances
+    np.testing.assert_allclose(variances, expected**2)
     np.testing.assert_allclose(weights, mixture.weights_, atol=1e-4)
     assert (np.abs(means - mixture.means_) <= 0.01 * expected.min(axis=0)).all()
     np.testing.assert_allclose(sd, expected, rtol=0.006)

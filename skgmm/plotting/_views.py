@@ -104,6 +104,10 @@ def view_of(estimator, mixture, features, most=_MOST_PAIRS):
     indices = np.array([_index(feature, names) for feature in features], dtype=int)
     if indices.size == 0:
         raise ValueError("features must name at least one feature; got none.")
+    if len(np.unique(indices)) < len(indices):
+        raise ValueError(
+            f"features must be different ones; got {[names[i] for i in indices]}."
+        )
     return Features([names[i] for i in indices], indices)
 
 
@@ -199,8 +203,7 @@ def subsample(n_rows, sample_weight, most):
 
 def deviations_of(mixture):
     """Return the standard deviations (K, D) of the features in the components."""
-    diagonals = np.diagonal(mixture.covariances.dense(), axis1=1, axis2=2)
-    return np.sqrt(diagonals)
+    return np.sqrt(mixture.covariances.variances)
 
 
 def limits_of(mixture, rows=None, sample_weight=None, *, reach=None):
