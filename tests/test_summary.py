@@ -57,7 +57,7 @@ def test_facts_of_rows(geyser):
     for name in "BIC", "ICL":
         value = getattr(mixture, name.lower())(X, sample_weight=weight)
         assert float(said[name]) == pytest.approx(value, abs=0.01)
-    assert said["converged"] == f"yes, {mixture.n_iter_} iteration"
+    assert said["converged"].startswith(f"yes, {mixture.n_iter_} iteration")
     assert "BIC" not in facts(mixture.summary())
 
 
