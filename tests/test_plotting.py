@@ -725,7 +725,7 @@ def test_criterion_takes_frames_and_other_columns():
         pandas.DataFrame(RESULTS), criterion="log_likelihood", lower_is_better=False
     )
     assert display.best_index_ == 5
-    assert display.ax_.get_ylabel() == "LOG LIKELIHOOD (higher is better)"
+    assert display.ax_.get_ylabel() == "log likelihood (higher is better)"
 
 
 def test_criterion_of_an_estimator_with_results():
@@ -738,6 +738,17 @@ def test_criterion_of_an_estimator_with_results():
     assert display.best_index_ == 4
     with pytest.raises(ValueError, match="GaussianMixture has none"):
         CriterionDisplay.from_estimator(GaussianMixture())
+
+
+def test_degenerate_models_are_hollow_and_win_only_among_themselves():
+    flawed = np.array([False, False, False, False, True, False])
+    display = CriterionDisplay.from_results(RESULTS | {"degenerate": flawed})
+    assert display.best_index_ == 5
+    [marks] = display.degenerate_
+    np.testing.assert_array_equal(marks.get_offsets(), [[2, 18]])
+    np.testing.assert_array_equal(marks.get_facecolors(), [[1, 1, 1, 1]])
+    all_flawed = RESULTS | {"degenerate": np.ones(6, dtype=bool)}
+    assert CriterionDisplay.from_results(all_flawed).best_index_ == 4
 
 
 def test_criterion_errors():

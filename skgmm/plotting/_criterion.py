@@ -15,6 +15,9 @@ class CriterionDisplay:
     covariance_type : array-like of str of shape (n_models,)
     criterion : array-like of float of shape (n_models,)
         NaN or infinity where a model could not be fitted.
+    degenerate : array-like of bool of shape (n_models,), default=None
+        Models with components that are a few rows: they have hollow marks, and win
+        only if all models are so.
     criterion_name : str, default='criterion'
         Label of the axis.
     lower_is_better : bool, default=True
@@ -25,6 +28,8 @@ class CriterionDisplay:
     figure_ : matplotlib Figure
     lines_ : dict of str to Line2D
         One for each family.
+    degenerate_ : list of PathCollection
+        The hollow marks of degenerate models, for each family that has any.
     best_ : PathCollection or None
         The ring about the winner.
     best_index_ : int or None
@@ -57,12 +62,14 @@ class CriterionDisplay:
         covariance_type,
         criterion,
         *,
+        degenerate=None,
         criterion_name="criterion",
         lower_is_better=True,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.criterion = criterion
+        self.degenerate = degenerate
         self.criterion_name = criterion_name
         self.lower_is_better = lower_is_better
 
@@ -112,11 +119,12 @@ class CriterionDisplay:
         Parameters
         ----------
         results : dict of array-like, or DataFrame
-            With the columns 'n_components', 'covariance_type' and ``criterion``.
+            With the columns 'n_components', 'covariance_type' and ``criterion``; a
+            column 'degenerate' is used too.
         criterion : str, default='criterion'
             Which column is drawn.
         criterion_name : str, default=None
-            Label of the axis; by default the name of the column in capitals.
+            Label of the axis; by default the name of the column.
         lower_is_better : bool, default=True
             False for a log-likelihood or a score.
         ax : matplotlib Axes, default=None
@@ -142,9 +150,11 @@ class CriterionDisplay:
                 f"{sorted(map(str, results))}, without {missing}."
             )
         if criterion_name is None:
-            criterion_name = criterion.upper().replace("_", " ")
+            short = len(criterion) <= 4
+            criterion_name = criterion.upper() if short else criterion.replace("_", " ")
         display = cls(
             *(results[name] for name in names),
+            degenerate=results.get("degenerate"),
             criterion_name=criterion_name,
             lower_is_better=lower_is_better,
         )
@@ -174,7 +184,10 @@ class CriterionDisplay:
             )
         ax = one_axes(ax, f"{type(self).__name__}.plot")
         values = np.where(np.isfinite(values), values, np.nan)
-        self.lines_ = {}
+        flawed = np.zeros(values.shape, dtype=bool)
+        if self.degenerate is not None:
+            flawed = np.broadcast_to(np.asarray(self.degenerate, bool), values.shape)
+        self.lines_, self.degenerate_ = {}, []
         for index, family in enumerate(dict.fromkeys(families)):
             rows = np.flatnonzero(families == family)
             rows = rows[np.argsort(sizes[rows], kind="stable")]
@@ -189,7 +202,21 @@ class CriterionDisplay:
             [self.lines_[family]] = ax.plot(
                 sizes[rows], values[rows], **(options | (line_kw or {}))
             )
-        self.best_index_, self.best_ = self._winner(values), None
+            rows = rows[flawed[rows] & np.isfinite(values[rows])]
+            if rows.size:
+                hollow = ax.scatter(
+                    sizes[rows],
+                    values[rows],
+                    s=16,
+                    marker=options["marker"],
+                    facecolors="white",
+                    edgecolors=options["color"],
+                    linewidths=1.0,
+                    zorder=3,
+                    label=None if self.degenerate_ else "degenerate",
+                )
+                self.degenerate_.append(hollow)
+        self.best_index_, self.best_ = self._winner(values, flawed), None
         if self.best_index_ is not None:
             best = self.best_index_
             self.best_ = ax.scatter(
@@ -214,7 +241,9 @@ class CriterionDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _winner(self, values):
-        if np.isnan(values).all():
-            return None
-        return int(np.nanargmin(values if self.lower_is_better else -values))
+    def _winner(self, values, flawed):
+        values = values if self.lower_is_better else -values
+        fitted = np.flatnonzero(~np.isnan(values))
+        # The last key counts first: whole models before degenerate ones.
+        order = np.lexsort((values[fitted], flawed[fitted]))
+        return int(fitted[order[0]]) if fitted.size else None
