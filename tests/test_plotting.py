@@ -662,6 +662,12 @@ def test_em_iterations_are_checked(geyser, iterations):
         EMDisplay.from_estimator(GaussianMixture(2), geyser[1], iterations=iterations)
 
 
+@pytest.mark.parametrize("estimator", [StandardScaler(), 3])
+def test_em_needs_an_estimator_that_starts_from_mixtures(geyser, estimator):
+    with pytest.raises(TypeError, match="estimator must have init_params and max_iter"):
+        EMDisplay.from_estimator(estimator, geyser[1])
+
+
 # ---- convergence -----------------------------------------------------------
 def test_convergence_shows_the_objective(galaxies):
     mixture, _ = galaxies

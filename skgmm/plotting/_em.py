@@ -125,6 +125,8 @@ class EMDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator cannot start from a mixture.
         ValueError
             If iterations or features cannot be used.
         """
@@ -266,7 +268,13 @@ def _path(estimator, X, sample_weight, iterations):
 
     Each goes on from the one before, so that a random start is drawn once.
     """
-    known = estimator.get_params(deep=False)
+    has_parameters = hasattr(estimator, "get_params")
+    known = estimator.get_params(deep=False) if has_parameters else {}
+    if not {"init_params", "max_iter"} <= known.keys():
+        raise TypeError(
+            "estimator must have init_params and max_iter, as GaussianMixture; "
+            f"{type(estimator).__name__} has not."
+        )
     plain = {name: value for name, value in _PLAIN.items() if name in known}
     free = dict.fromkeys(name for name in _INITS if name in known)
     out, before = [], 0
