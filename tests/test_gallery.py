@@ -97,3 +97,10 @@ def test_uncertainty(run):
     table = np.zeros((3, 3))
     np.add.at(table, (people.target, labels), 1)
     assert table.max(axis=0).sum() > 0.8 * len(labels)
+
+
+def test_families(run):
+    names, printed = run("families")
+    bic = {name: fit.bic(names["X"]) for name, fit in names["fits"].items()}
+    assert min(bic, key=bic.get) == "full"
+    assert len(printed.splitlines()) == 4
