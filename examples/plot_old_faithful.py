@@ -9,21 +9,17 @@ the command line, or to ``pictures``.
 """
 
 import sys
-import warnings
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgmm import GaussianMixture
 from skgmm.datasets import load_old_faithful
+from skgmm.plotting import EMDisplay, MixtureDisplay
 
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"]  # Okabe and Ito
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
 FOLDER.mkdir(parents=True, exist_ok=True)
 
@@ -81,58 +77,27 @@ print(f"\nTest rows: {len(X_test)} eruptions, {mixture.score(X_test):.3f} nats e
 # %%
 # The density
 # -----------
-# Ellipses are at one and two standard deviations, contours at equal steps of the
-# log-density.
-ANGLES = np.linspace(0, 2 * np.pi, 200)
-CIRCLE = np.array([np.cos(ANGLES), np.sin(ANGLES)])
-
-
-def draw_mixture(ax, mixture):
-    """Draw mean and ellipses of each component."""
-    factors = np.linalg.cholesky(mixture.covariances_)
-    for mean, factor, colour in zip(mixture.means_, factors, COLOURS, strict=False):
-        for radius, style in (1, "-"), (2, "--"):
-            ax.plot(*(mean[:, None] + radius * factor @ CIRCLE), style, color=colour)
-        ax.plot(*mean, "X", color=colour, markersize=10, markeredgecolor="black")
-
-
-fig, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-grid = np.meshgrid(np.linspace(1.2, 5.6, 200), np.linspace(38, 102, 200))
-log_density = mixture.score_samples(np.reshape(grid, (2, -1)).T).reshape(200, 200)
-levels = log_density.max() + np.arange(-6, 1)
-ax.contourf(*grid, log_density, levels, cmap="Greys", vmax=levels[-1] + 8)
-ax.plot(*X_train.T, ".", color="black", markersize=4, label="used to fit")
-ax.plot(*X_test.T, "o", color="black", markersize=4, mfc="white", label="held out")
-draw_mixture(ax, mixture)
-ax.legend(loc="lower right")
-ax.set(xlabel="length of the eruption (min)", ylabel="time to the next (min)")
-ax.set_title("Density, means, and ellipses of 1 and 2 standard deviations")
-fig.savefig(FOLDER / "old_faithful.png", dpi=120)
+# Ellipses are at one and two standard deviations.  The shaded regions are the smallest
+# that hold a quarter, a half, three quarters and 95 per cent of the mass.
+display = MixtureDisplay.from_estimator(mixture, X_train)
+held_out = {"marker": "o", "ls": "", "ms": 4, "mfc": "white", "mec": "black"}
+display.ax_.plot(*X_test.T, **held_out)
+display.ax_.set(xlabel="length of the eruption (min)", ylabel="time to the next (min)")
+display.ax_.set_title("Old Faithful: eruptions used to fit, and held out (white)")
+display.figure_.savefig(FOLDER / "old_faithful.png", dpi=120)
 
 # %%
 # EM at work
 # ----------
 # As in figure 9.8 of Bishop (2006), two round components start at wrong places.  The
 # colour of a row shows its responsibilities; the log-likelihood is per row.
-Z = scale.transform(X_train)
 start = GaussianMixture.from_parameters(
     [0.5, 0.5], [[-1.5, 1.2], [1.5, -1.2]], covariances=[np.eye(2) / 4] * 2
 )
-blend = LinearSegmentedColormap.from_list("blend", COLOURS[:2])
-fig, axes = plt.subplots(2, 3, figsize=(8, 6), sharex=True, sharey=True)
-for ax, n_iter in zip(axes.flat, [0, 1, 2, 5, 10, 20], strict=True):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopped on the way
-        mixture = GaussianMixture(
-            2, init_params=start, max_iter=n_iter, tol=0, acceleration=None
-        )
-        state = mixture.fit(Z)
-    shade = state.predict_proba(Z)[:, 1]
-    ax.scatter(*Z.T, c=shade, cmap=blend, vmin=0, vmax=1, s=16, alpha=0.4, lw=0)
-    draw_mixture(ax, state)
-    ax.set_title(f"iteration {n_iter}" if n_iter else "start")
-    ax.set_xlabel(f"log-likelihood ${state.score(Z):.3f}$")
-fig.supxlabel("length of the eruption (standardised)")
-fig.supylabel("time to the next (standardised)")
-fig.tight_layout()
-fig.savefig(FOLDER / "old_faithful_em.png", dpi=120)
+Z = scale.transform(X_train)
+display = EMDisplay.from_estimator(GaussianMixture(2, init_params=start), Z)
+for ax in display.axes_:
+    ax.set(xlabel="", ylabel="")
+display.figure_.supxlabel("length of the eruption (standardised)")
+display.figure_.supylabel("time to the next (standardised)")
+display.figure_.savefig(FOLDER / "old_faithful_em.png", dpi=120)

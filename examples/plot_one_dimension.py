@@ -11,13 +11,12 @@ velocities of galaxies.  Pictures go to the folder named on the command line, or
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from skgmm import GaussianMixture
 from skgmm.datasets import load_galaxies
+from skgmm.plotting import MixtureDisplay
 
-BLUE, ORANGE = "#0072B2", "#E69F00"  # safe for colour-blind readers (Okabe and Ito)
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
 FOLDER.mkdir(parents=True, exist_ok=True)
 
@@ -36,26 +35,10 @@ print(f"original {MEAN:7.3f} {SD:19.3f}")
 print(f"learned  {mean:7.3f} {sd:19.3f}")
 
 # %%
-# The data are ticks at the top, the density is the curve below them.
-
-
-def draw_density(ax, mixture, X, x):
-    """Draw the density of a mixture at the points x, and the data at the top."""
-    density = np.exp(mixture.score_samples(x))
-    top = density.max()
-    ax.plot(X[:, 0], np.full(len(X), 1.2 * top), "|", color=BLUE, ms=14, label="data")
-    ax.plot(x[:, 0], density, color="black", linewidth=2, label="density")
-    ax.set(xlim=(x[0, 0], x[-1, 0]), ylim=(0, 1.3 * top))
-
-
-fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-draw_density(ax, gaussian, X, np.linspace(-2, 12, 400)[:, None])
-peak, side = np.exp(gaussian.score_samples([[mean], [mean + sd]]))
-ax.vlines(mean, 0, peak, color=ORANGE, linestyle="--", label="mean")
-ax.hlines(side, mean - sd, mean + sd, color=ORANGE, linewidth=2, label="mean ± 1 sd")
-ax.set(xlabel="x", ylabel="density")
-ax.legend(loc="center left")
-fig.savefig(FOLDER / "one_gaussian.png", dpi=120)
+# The data are ticks below the density; the mean and one standard deviation to each side
+# are marked.
+display = MixtureDisplay.from_estimator(gaussian, X)
+display.figure_.savefig(FOLDER / "one_gaussian.png", dpi=120)
 
 # %%
 # A mixture
@@ -81,14 +64,8 @@ for weight, mean in zip(mixture.weights_, mixture.means_[:, 0], strict=True):
     print(f"{weight:6.3f} {mean:6.2f} {shared_sd:6.2f}")
 
 # %%
-# The density is the sum of the components, each times its weight.
-fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-x = np.linspace(5, 40, 1000)[:, None]
-draw_density(ax, mixture, X, x)
-parts = mixture.predict_proba(x) * np.exp(mixture.score_samples(x))[:, None]
-for index, part in enumerate(parts.T):
-    label = "components" if index == 0 else None
-    ax.fill_between(x[:, 0], part, color=ORANGE, alpha=0.5, linewidth=0, label=label)
-ax.set(xlabel="velocity (thousands of km/s)", ylabel="density")
-ax.legend(loc="center left", bbox_to_anchor=(0.62, 0.6))
-fig.savefig(FOLDER / "galaxies.png", dpi=120)
+# The density is the sum of the components, each times its weight.  The ticks have the
+# colours of the components, mixed by responsibility.
+display = MixtureDisplay.from_estimator(mixture, X)
+display.ax_.set_xlabel("velocity (thousands of km/s)")
+display.figure_.savefig(FOLDER / "galaxies.png", dpi=120)

@@ -8,6 +8,8 @@ GaussianMixtureRegressor, GaussianMixtureClassifier, GaussianMixtureOutlierDetec
     What can be predicted with one: targets, classes, outliers.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
+plotting
+    Pictures: displays in scikit-learn's manner.
 datasets
     Small data sets that ship with the package.
 

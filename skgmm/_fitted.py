@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
+from ._summary import summary_of
 from ._validation import (
     check_covariances,
     check_family,
@@ -327,6 +328,48 @@ class FittedMixture(DistributionMethods):
         log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
         complete = log_likelihood - entropy
         return -2 * complete + model.n_parameters() * float(np.log(weight.sum()))
+
+    # ---- for people -------------------------------------------------------
+    def summary(self, X=None, sample_weight=None):
+        """Return the fitted mixture as a table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows of which the log-likelihood, the BIC and the ICL are added, such as
+            those that the mixture was fitted to.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        summary : str
+            Shown as it is; in notebooks as a table.
+
+        Examples
+        --------
+        >>> from skgmm import GaussianMixture
+        >>> from skgmm.datasets import load_old_faithful
+        >>> X = load_old_faithful(as_frame=True).data
+        >>> GaussianMixture(n_components=2).fit(X).summary(X)  # doctest: +ELLIPSIS
+        GaussianMixture: 2 components, 2 features
+        <BLANKLINE>
+        covariances      full (VVV)
+        free parameters  11
+        converged        yes, ...
+        objective        -4.15538 nats per observation
+        observations     272
+        log-likelihood   -1130.26
+        BIC              2322.19
+        ICL              2323.58
+        <BLANKLINE>
+        component  weight  eruptions      waiting
+                0  0.3559  2.036 ± 0.263  54.48 ± 5.80
+                1  0.6441  4.290 ± 0.412  79.97 ± 6.00
+        <BLANKLINE>
+        Cells are means ± standard deviations.
+        """
+        return summary_of(self, X, sample_weight)
 
     # ---- samples ----------------------------------------------------------
     def sample(self, n_samples=1, *, random_state=None, shuffle=True):

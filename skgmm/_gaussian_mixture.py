@@ -79,8 +79,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
         out.
-    init_params : {'auto', 'bisect', 'kmeans', 'k-means++', 'random', \
-'random_from_data'}, array-like, callable or mixture, default='auto'
+    init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
         of the parts:
@@ -169,7 +168,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Fits without any come before others, in the start 'auto' and in `n_init`.
     n_features_in_ : int
         Number of features, D.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     See Also

@@ -112,6 +112,12 @@ class Covariances(ABC):
         """Return the covariance matrices, shape (K, D, D)."""
 
     @property
+    def variances(self):
+        """The diagonals of the covariance matrices, shape (K, D)."""
+        one_by_one = (self.take([k]).dense()[0] for k in range(self.n_components))
+        return np.stack([np.diagonal(matrix) for matrix in one_by_one])
+
+    @property
     @abstractmethod
     def precisions(self):
         """The inverse matrices, in the shape of the form."""

@@ -11,6 +11,11 @@ class VarianceCovariances(Covariances):
     def _factorise(self):
         return inverse_roots(self.values)
 
+    @property
+    def variances(self):
+        sizes = self.n_components, self.n_features
+        return np.broadcast_to(self.values.reshape(self.n_components, -1), sizes)
+
     def colorize(self, component, noise):
         return noise / self.whiteners[component]
 

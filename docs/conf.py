@@ -1,0 +1,33 @@
+"""Settings of the documentation: ``sphinx-build -W docs build/docs``."""
+
+import skgmm
+
+project = "skgmm"
+author = "the skgmm developers"
+copyright = author
+release = version = skgmm.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "gallery/*.ipynb"]
+html_theme = "furo"
+html_title = f"skgmm {release}"
+
+numpydoc_show_class_members = False
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+}
