@@ -93,7 +93,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     """
     form, weight = field.problem.family.form, field.weight
     centre = weight @ field.rows / weight.sum()
-    order = _outwards(field, centre)
+    order = outwards(field, centre)
 
     def clusters(metric):
         z = np.ascontiguousarray((field.rows[order] - centre) @ metric)
@@ -111,7 +111,16 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     best = max(runs, key=field.rank).fit.mixture
     within = np.tensordot(best.weights, best.covariances.dense(), 1)
     runs += [run for run in [clusters(form.metric(within))] if run is not None]
-    runs.sort(key=field.rank, reverse=True)
+    return settled(field, runs, n_swaps)
+
+
+def settled(field, runs, n_swaps):
+    """Return the mixture of the best of some runs that have just begun.
+
+    The better half makes more steps; then the best one without degenerate components is
+    run to its end, and refined.
+    """
+    runs = sorted(runs, key=field.rank, reverse=True)
     for run in runs[: len(runs) // 2]:
         _advance(run, STEPS[1])
     runs.sort(key=field.rank, reverse=True)
@@ -123,7 +132,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     return _ordered(field, refine(field, best, n_swaps).fit.mixture)
 
 
-def _outwards(field, centre):
+def outwards(field, centre):
     """Return the order of the rows by their distance from the centre.
 
     In it draws depend neither on the order of the rows in memory, nor on linear maps of
@@ -185,11 +194,7 @@ def _pairs(field, mixture):
     # What the log-likelihood loses at least when a component is taken away.
     loss = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
     loss += weight.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
-    # Squared distances within a Gaussian have variance 2 D.
-    mass = (weight[:, np.newaxis] * shares).T
-    mean = (mass * distances).sum(axis=1) / count
-    spread = (mass * (distances - mean[:, np.newaxis]) ** 2).sum(axis=1)
-    misfit = np.abs(spread / (2.0 * mixture.n_features) - count)
+    misfit = _misfit(field, mixture, shares, distances)
     deleted, split = np.argsort(loss)[:4], np.argsort(-misfit)[:4]
     pairs = [
         (a + b, int(j), int(k))
@@ -198,6 +203,57 @@ def _pairs(field, mixture):
         if j != k
     ]
     return [pair[1:] for pair in sorted(pairs)]
+
+
+def _misfit(field, mixture, shares, distances):
+    """Return how far components are from Gaussian: for how many rows, shape (K,)."""
+    mass = (field.weight[:, np.newaxis] * shares).T
+    count = np.maximum(mass.sum(axis=1), 1e-300)
+    # Squared distances within a Gaussian have variance 2 D.
+    mean = (mass * distances).sum(axis=1) / count
+    spread = (mass * (distances - mean[:, np.newaxis]) ** 2).sum(axis=1)
+    return np.abs(spread / (2.0 * mixture.n_features) - count)
+
+
+def splits(field, mixture, n_components, most=3):
+    """Return runs of K components from a mixture of fewer, components of it in two.
+
+    Those that fit worst are tried, one after the other; where more than one has to be
+    split the best run goes on.
+    """
+    shares, distances = _shares(field, mixture)
+    misfit = _misfit(field, mixture, shares, distances)
+    runs = [_split(field, shares, k) for k in np.argsort(-misfit)[:most]]
+    runs = [run for run in runs if run is not None and _advance(run, STEPS[0])]
+    if mixture.n_components + 1 == n_components or not runs:
+        return runs
+    best = max(runs, key=field.rank)
+    return splits(field, best.fit.mixture, n_components, most)
+
+
+def _split(field, shares, split):
+    """Return the run with one component in two, or None."""
+    shares = np.hstack([shares, np.zeros((len(shares), 1))])
+    return _run_of(field, _halved(field, shares, split, -1))
+
+
+def _halved(field, shares, split, into):
+    """Return responsibilities, those beyond the centre of a component given away."""
+    right = _right_of_centre(field.rows, shares[:, split] * field.weight)
+    shares[right, into] = shares[right, split]
+    shares[right, split] = 0.0
+    return shares
+
+
+def _run_of(field, shares):
+    """Return the run from responsibilities, or None if it fails."""
+    problem = field.problem
+    try:
+        statistics = problem.source.moments(shares, problem.family.form)
+        unit = min(1.0, problem.source.total_weight / len(field.rows))
+        return Climb(problem, problem.maximisation(statistics.with_small_pooled(unit)))
+    except (StartFailed, NotPositiveDefinite):
+        return None
 
 
 def _shares(field, mixture):
@@ -216,14 +272,8 @@ def _swapped(field, fit, deleted, split):
     total = shares.sum(axis=1, keepdims=True)
     shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
     shares[total[:, 0] == 0, split] = 1.0
-    right = _right_of_centre(field.rows, shares[:, split] * field.weight)
-    shares[right, deleted] = shares[right, split]
-    shares[right, split] = 0.0
-    try:
-        statistics = problem.source.moments(shares, problem.family.form)
-        unit = min(1.0, problem.source.total_weight / len(field.rows))
-        run = Climb(problem, problem.maximisation(statistics.with_small_pooled(unit)))
-    except (StartFailed, NotPositiveDefinite):
+    run = _run_of(field, _halved(field, shares, split, deleted))
+    if run is None:
         return None
     hopeless = fit.objective - HOPELESS / problem.n_observations
     healthy = field.is_healthy(fit)  # if not, a lower one may be better

@@ -127,11 +127,15 @@ def _standardised(sample):
 def _moments(problem, sample, rows, weight, labels, n_components):
     """Return the mixture of the moments of the classes of a sample."""
     labels = bisect(rows, weight, labels, n_components)
+    statistics = class_statistics(sample, labels, problem.family.form)
+    return _with_copies(problem.maximisation(statistics), n_components)
+
+
+def class_statistics(sample, labels, form):
+    """Return the statistics of the classes of a sample, small ones pooled."""
     hard = one_hot(labels, labels.max() + 1)
-    statistics = sample.moments(hard, problem.family.form)
-    unit = min(1.0, sample.total_weight / len(rows))
-    mixture = problem.maximisation(statistics.with_small_pooled(unit))
-    return _with_copies(mixture, n_components)
+    unit = min(1.0, sample.total_weight / len(labels))
+    return sample.moments(hard, form).with_small_pooled(unit)
 
 
 def from_responsibilities(responsibilities):
