@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+GaussianMixtureIC
+    The best by an information criterion of a grid of mixtures.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 datasets
@@ -28,8 +30,9 @@ The map of the package, from the user down
 """
 
 from ._gaussian_mixture import GaussianMixture
+from ._ic import GaussianMixtureIC
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture", "show_versions"]
+__all__ = ["GaussianMixture", "GaussianMixtureIC", "show_versions"]

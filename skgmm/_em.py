@@ -80,6 +80,11 @@ class Problem:
         statistics = self.source.statistics(mixture)
         return statistics, self._objective(mixture, statistics.log_likelihood)
 
+    def log_likelihood(self, fit):
+        """Return the log-likelihood of all rows, in the user's units, unpenalised."""
+        total = fit.objective * self.source.total_weight
+        return total - self.regularisation.log_penalty(fit.mixture)
+
     def maximisation(self, statistics):
         """Return the mixture of greatest expected likelihood."""
         return self.family.maximise(statistics, self.regularisation)

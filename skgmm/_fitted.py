@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from . import _criteria
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
@@ -277,8 +278,25 @@ class FittedMixture:
         -------
         aic : float
         """
-        total, _ = self._log_likelihood(X, sample_weight)
-        return -2 * total + 2 * self._model().n_parameters()
+        return _criteria.aic(self._evidence(X, sample_weight))
+
+    def aicc(self, X, sample_weight=None):
+        """Return the AIC corrected for few rows; lower is better.
+
+        It is ``AIC + 2 p (p + 1) / (n - p - 1)``, infinite if ``n <= p + 1`` (Hurvich
+        and Tsai 1989, Biometrika 76:297).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        aicc : float
+        """
+        return _criteria.aicc(self._evidence(X, sample_weight))
 
     def bic(self, X, sample_weight=None):
         """Return the Bayesian information criterion: ``-2 log L + p log n``.
@@ -296,8 +314,7 @@ class FittedMixture:
         -------
         bic : float
         """
-        total, weight = self._log_likelihood(X, sample_weight)
-        return -2 * total + self._model().n_parameters() * float(np.log(weight))
+        return _criteria.bic(self._evidence(X, sample_weight))
 
     def icl(self, X, sample_weight=None):
         """Return the integrated completed likelihood criterion; lower is better.
@@ -319,8 +336,12 @@ class FittedMixture:
         model, X = self._rows(X)
         weight = check_sample_weight(sample_weight, len(X))
         log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
-        complete = log_likelihood - entropy
-        return -2 * complete + model.n_parameters() * float(np.log(weight.sum()))
+        sizes = model.n_parameters(), float(weight.sum())
+        return _criteria.icl(_criteria.Evidence(log_likelihood, *sizes, entropy))
+
+    def _evidence(self, X, sample_weight):
+        total, weight = self._log_likelihood(X, sample_weight)
+        return _criteria.Evidence(total, self._model().n_parameters(), weight)
 
     # ---- samples ----------------------------------------------------------
     def sample(self, n_samples=1, *, random_state=None, shuffle=True):

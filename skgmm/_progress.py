@@ -20,7 +20,13 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
         return method
 
 
-__all__ = ["CallbackSupportMixin", "Monitor", "visible_log", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "GridMonitor",
+    "Monitor",
+    "visible_log",
+    "with_callbacks",
+]
 
 _LOGGER = logging.getLogger("skgmm")
 
@@ -49,19 +55,21 @@ class Monitor:
 
     def begin(self, index):
         """Note that the run number ``index`` begins."""
-        self._name = f"start {index + 1} of {self._n_starts}"
+        self._begin(f"start {index + 1} of {self._n_starts}", "start")
+
+    def _begin(self, name, task_name):
+        self._name = name
         self._begun = time.perf_counter()
         self._previous = None
         if self._context is not None:
             self._run = self._context.subcontext(
-                task_name="start", max_subtasks=self._estimator.max_iter
+                task_name=task_name, max_subtasks=self._estimator.max_iter
             )
             self._run.call_on_fit_task_begin(estimator=self._estimator)
 
     def iteration(self, fit):
         """Note a state; return whether a callback asks to stop."""
-        interval = 1 if self._verbose > 1 else self._interval
-        if self._verbose and fit.n_iter % interval == 0:
+        if self._is_reported(fit.n_iter):
             change = "" if fit.n_iter == 0 else f", change {self._change(fit):.2e}"
             self._log(f"iteration {fit.n_iter}: objective {fit.objective:.8g}{change}")
         self._previous = fit.objective
@@ -71,7 +79,7 @@ class Monitor:
         task.call_on_fit_task_begin(estimator=self._estimator)
         return task.call_on_fit_task_end(
             estimator=self._estimator,
-            reconstruction_attributes=lambda: self._attributes(fit),
+            reconstruction_attributes=lambda: self._attributes_at(fit),
         )
 
     def end(self, fit):
@@ -84,7 +92,7 @@ class Monitor:
         if self._context is not None:
             self._run.call_on_fit_task_end(
                 estimator=self._estimator,
-                reconstruction_attributes=lambda: self._attributes(fit),
+                reconstruction_attributes=lambda: self._attributes_at(fit),
             )
 
     def failed(self, error):
@@ -94,12 +102,42 @@ class Monitor:
         if self._context is not None:
             self._run.call_on_fit_task_end(estimator=self._estimator)
 
+    def _attributes_at(self, fit):
+        return self._attributes(fit)
+
+    def _is_reported(self, n_iter):
+        interval = 1 if self._verbose > 1 else self._interval
+        return self._verbose and n_iter % interval == 0
+
     def _change(self, fit):
         return fit.objective - self._previous
 
     def _log(self, text):
         seconds = time.perf_counter() - self._begun
         _LOGGER.info("%s, %s, %.3f s", self._name, text, seconds)
+
+
+class GridMonitor(Monitor):
+    """Follows the fits of a grid of models: a line a model, and its iterations at 2.
+
+    ``attributes(family, fit)`` knows the family too.
+    """
+
+    def begin(self, family, name):
+        """Note that the fit of a model of a family begins."""
+        self._family = family
+        self._begin(name, "model")
+
+    def note(self, text):
+        """Note what became of the model."""
+        if self._verbose:
+            self._log(text)
+
+    def _attributes_at(self, fit):
+        return self._attributes(self._family, fit)
+
+    def _is_reported(self, n_iter):
+        return self._verbose > 1 and n_iter % self._interval == 0
 
 
 @contextmanager

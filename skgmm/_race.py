@@ -93,7 +93,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     """
     form, weight = field.problem.family.form, field.weight
     centre = weight @ field.rows / weight.sum()
-    order = outwards(field, centre)
+    order = outwards(field, centre, form)
 
     def clusters(metric):
         z = np.ascontiguousarray((field.rows[order] - centre) @ metric)
@@ -132,7 +132,7 @@ def settled(field, runs, n_swaps):
     return _ordered(field, refine(field, best, n_swaps).fit.mixture)
 
 
-def outwards(field, centre):
+def outwards(field, centre, form):
     """Return the order of the rows by their distance from the centre.
 
     In it draws depend neither on the order of the rows in memory, nor on linear maps of
@@ -140,7 +140,7 @@ def outwards(field, centre):
     """
     rows = field.rows - centre
     metrics = (
-        field.problem.family.form.metric(field.scatter),
+        form.metric(field.scatter),
         Diag.metric(field.scatter),
     )
     first, second = (np.square(rows @ metric).sum(axis=1) for metric in metrics)
@@ -190,7 +190,6 @@ def _pairs(field, mixture):
         return []
     shares, distances = _shares(field, mixture)
     weight = field.weight
-    count = np.maximum(weight @ shares, 1e-300)
     # What the log-likelihood loses at least when a component is taken away.
     loss = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
     loss += weight.sum() * np.log(np.maximum(1.0 - mixture.weights, 1e-300))
