@@ -22,13 +22,25 @@ def check_numbers(n_components):
     """
     if isinstance(n_components, str):
         return _until_no_better
-    numbers = np.unique(np.asarray(n_components, dtype=object).ravel()).astype(float)
-    if not numbers.size or np.any(numbers < 1) or np.any(numbers != np.round(numbers)):
+    try:
+        numbers = np.unique(np.asarray(n_components, dtype=float))
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    whole = np.isfinite(numbers) & (numbers >= 1) & (numbers == np.round(numbers))
+    if not numbers.size or not whole.all():
         raise ValueError(
             "n_components must be 'auto', a whole number above zero, or a sequence of "
             f"such numbers; got {n_components!r}."
         )
     return lambda rows, n_rows: numbers.astype(int).tolist()
+
+
+def most_models(n_components, covariance_type):
+    """Return the largest number of models in the grid, or None if nobody knows."""
+    if isinstance(n_components, str):
+        return None
+    n_families = len(check_families(covariance_type, 2))
+    return n_families * len(check_numbers(n_components)((), 0))
 
 
 def _until_no_better(rows, n_rows):
@@ -43,18 +55,18 @@ def _until_no_better(rows, n_rows):
 
 def check_families(covariance_type, n_features):
     """Return the families that are asked for; of 'all', those that differ."""
+    known, every = list(FAMILIES), covariance_type == "all"
     if isinstance(covariance_type, str):
-        names = FAMILIES if covariance_type == "all" else [covariance_type]
+        names = known if every else [covariance_type]
     else:
-        names = list(dict.fromkeys(covariance_type))
-    unknown = [name for name in names if name not in FAMILIES]
-    if unknown or not names:
+        names = covariance_type
+    if not len(names) or any(name not in known for name in names):
         raise ValueError(
             "covariance_type must be 'all', or one or more of "
             f"{sorted(FAMILIES)}; got {covariance_type!r}."
         )
-    families = [FAMILIES[name] for name in names]
-    if names is FAMILIES and n_features == 1:
+    families = [FAMILIES[name] for name in dict.fromkeys(names)]
+    if every and n_features == 1:
         # There is neither shape nor orientation: volumes are equal, or they are not.
         first = {family.n_parameters(3, 1): family for family in reversed(families)}
         families = [family for family in families if family in first.values()]

@@ -22,7 +22,15 @@ from ._gaussian_mixture import (
     _unchanged_on_failure,
     _warn_of_result,
 )
-from ._grid import Grid, Row, as_arrays, check_families, check_numbers, evidence_of
+from ._grid import (
+    Grid,
+    Row,
+    as_arrays,
+    check_families,
+    check_numbers,
+    evidence_of,
+    most_models,
+)
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
 from ._warnings import warn
 from .families import FAMILIES
@@ -218,7 +226,8 @@ class GaussianMixtureIC(
             If X, the weights or the parameters cannot be used, or if no model could be
             fitted.  The estimator is then as it was before.
         """
-        context = self._init_callback_context()
+        most = most_models(self.n_components, self.covariance_type)
+        context = self._init_callback_context(max_subtasks=most)
         with _unchanged_on_failure(self), visible_log(self.verbose):
             self._fit(X, sample_weight, context)
         return self
