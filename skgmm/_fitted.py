@@ -387,6 +387,14 @@ class FittedMixture:
         return check_random_state(chosen)
 
 
+def check_mixture(mixture):
+    """Raise unless a mixture is one of ours."""
+    if not isinstance(mixture, FittedMixture):
+        raise ValueError(
+            f"mixture must be a fitted mixture of skgmm; got {type(mixture).__name__}."
+        )
+
+
 def _is_plain(X):
     """Tell whether X is a small array of finite floats, with rows."""
     return (

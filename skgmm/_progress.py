@@ -24,6 +24,7 @@ __all__ = [
     "CallbackSupportMixin",
     "GridMonitor",
     "Monitor",
+    "Silent",
     "visible_log",
     "with_callbacks",
 ]
@@ -115,6 +116,14 @@ class Monitor:
     def _log(self, text):
         seconds = time.perf_counter() - self._begun
         _LOGGER.info("%s, %s, %.3f s", self._name, text, seconds)
+
+
+class Silent:
+    """Follows a run of EM and says nothing."""
+
+    def iteration(self, fit):
+        """Return that nobody asks to stop."""
+        return False
 
 
 class GridMonitor(Monitor):
