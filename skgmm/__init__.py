@@ -6,6 +6,10 @@ GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
 GaussianMixtureIC
     The best by an information criterion of a grid of mixtures.
+selection
+    Tests of K components against K + 1; components merged into clusters.
+inference
+    Standard errors of the parameters.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 datasets
@@ -13,6 +17,8 @@ datasets
 
 The map of the package, from the user down
 ------------------------------------------
+``_ic``, ``_grid``, ``_search``, ``_criteria``
+    The best of a grid of models.
 ``_gaussian_mixture``, ``_fitted``
     The estimator, and what every estimator that holds a mixture can do.
 ``_validation``, ``_progress``, ``_sklearn``
