@@ -327,6 +327,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
         )
         fit = self._run(problem, start, rng, n_starts, monitor)
+        monitor.close()
         self._set_model(model_at(fit))
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter

@@ -141,10 +141,12 @@ class Grid:
     ----------
     rows : list of Row
         The complete ones, in their order.
+    stopped : bool
+        Whether a callback has asked to stop.
     """
 
     def __init__(self, problems, criterion, monitor, n_races, n_swaps, **options):
-        self.problems, self.rows = problems, []
+        self.problems, self.rows, self.stopped = problems, [], False
         self._criterion, self._monitor, self._n_races = criterion, monitor, n_races
         self._options = options | {"n_swaps": n_swaps, "monitor": monitor}
         self._latest = {}
@@ -170,10 +172,12 @@ class Grid:
                 self._monitor.failed(error)
             else:
                 row = self._evaluated(replace(row, fit=fit), problem)
-                self._monitor.end(fit)
+                self.stopped = bool(self._monitor.end(fit))
                 self._monitor.note(f"criterion {row.value:.8g}{_health(row)}")
                 self._latest[family] = fit
             self.rows.append(replace(row, seconds=time.perf_counter() - begun))
+            if self.stopped:
+                return
 
     def _starts(self, n_components, rng):
         problems = list(self.problems.values())

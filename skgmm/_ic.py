@@ -129,7 +129,9 @@ class GaussianMixtureIC(
     Notes
     -----
     An interrupt (Ctrl-C) ends the search: if at least one model is complete, the best
-    so far is kept, with a warning, and `results_` has the complete ones.
+    so far is kept, with a warning, and `results_` has the complete ones.  To callbacks of
+    scikit-learn 1.9, such as a progress bar, each model is a task; one that asks to stop
+    ends the search likewise, without a warning.
 
     References
     ----------
@@ -285,6 +287,9 @@ class GaussianMixtureIC(
         with _what_is_done_is_kept(grid):
             for n_components in numbers(grid.rows, int(np.count_nonzero(weight))):
                 grid.add(n_components, rng)
+                if grid.stopped:
+                    break
+        monitor.close()
         best = _best(grid.rows)
         self.results_ = as_arrays(grid.rows)
         self.n_components_, self.covariance_type_ = best.n_components, best.family.name

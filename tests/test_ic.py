@@ -377,31 +377,52 @@ def test_verbose_2_shows_iterations(problem, caplog):
     assert any("K=2 diag, iteration 1: objective" in text for text in texts)
 
 
+class Recorder:
+    """Notes the tasks and the scores of models; asks to stop after some of them."""
+
+    def __init__(self, X, stop_at=None):
+        self.X, self.stop_at, self.ended, self.scores = X, stop_at, [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = setup
+
+    def on_fit_task_begin(self, estimator, context, **kwargs):
+        assert context.parent is None or self.root is context.parent
+        self.root = self.root or context
+
+    root = None
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, **kwargs):
+        self.ended.append(context.task_name)
+        if context.task_name == "model":
+            self.scores.append(fitted_estimator.score(self.X))
+        return len(self.scores) == self.stop_at
+
+
+@pytest.fixture
+def callbacks():
+    return pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
+
+
+@pytest.mark.usefixtures("callbacks")
 def test_callbacks_see_every_model(problem):
-    pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
-
-    class Recorder:
-        ended = ()
-        scores = ()
-
-        def setup(self, estimator, context):
-            pass
-
-        teardown = setup
-
-        def on_fit_task_begin(self, estimator, context, **kwargs):
-            pass
-
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, **kw):
-            self.ended += (context.task_name,)
-            if fitted_estimator is not None and context.task_name == "model":
-                self.scores += (fitted_estimator.score(problem.X),)
-
-    recorder = Recorder()
+    recorder = Recorder(problem.X)
     search = GaussianMixtureIC([1, 2]).set_callbacks(recorder).fit(problem.X)
-    assert recorder.ended.count("model") == 2 * len(FAMILIES)
+    assert recorder.ended == ["model"] * (2 * len(FAMILIES)) + ["fit"]
     expected = search.results_["log_likelihood"] / len(problem.X)
     np.testing.assert_allclose(recorder.scores, expected, atol=1e-6)
+    assert recorder.root.max_subtasks == 2 * len(FAMILIES)
+
+
+@pytest.mark.usefixtures("callbacks")
+def test_a_callback_may_stop_the_search(problem):
+    recorder = Recorder(problem.X, stop_at=2)
+    search = GaussianMixtureIC(covariance_type="full").set_callbacks(recorder)
+    search.fit(problem.X)
+    assert search.results_["n_components"].tolist() == [1, 2]
+    assert search.n_components_ == 2
 
 
 # ---- scikit-learn ---------------------------------------------------------
