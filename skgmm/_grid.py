@@ -47,7 +47,7 @@ def _until_no_better(rows, n_rows):
     """Yield 1, 2, 3, ... until no better value has come for some time."""
     for n_components in range(1, n_rows + 1):
         yield n_components
-        best = min(rows, key=Row.rank)
+        best = best_of(rows)
         failed = all(row.error for row in rows if row.n_components == n_components)
         if failed or n_components - best.n_components >= _PATIENCE:
             return
@@ -110,6 +110,17 @@ class Row:
         }
 
 
+def best_of(rows):
+    """Return the best row; of those that differ by rounding only, the first."""
+    health, least = min(row.rank() for row in rows)
+    ranks = [(row, *row.rank()) for row in rows]
+    return next(
+        row
+        for row, other, value in ranks
+        if other == health and (value <= least or np.isclose(value, least, 1e-9, 0.0))
+    )
+
+
 def as_arrays(rows):
     """Return the rows of the table as a dict of arrays."""
     entries = [row.entries() for row in rows]
@@ -149,39 +160,44 @@ class Grid:
         self.problems, self.rows, self.stopped = problems, [], False
         self._criterion, self._monitor, self._n_races = criterion, monitor, n_races
         self._options = options | {"n_swaps": n_swaps, "monitor": monitor}
-        self._latest = {}
+        self._latest, self._starts = {}, None
 
     def add(self, n_components, rng):
         """Fit the models of K components."""
-        starts = None
+        self._starts = None
         for family, problem in self.problems.items():
             begun = time.perf_counter()
-            n_features = len(problem.source.frame.centre)
-            size = family.n_parameters(n_components, n_features)
-            row = Row(n_components, family, size)
-            self._monitor.begin(family, f"K={n_components} {family.name}")
-            try:
-                # Threads of BLAS, still awake after a product in the M-step, would
-                # take the cores from those of the pass.
-                with single_threaded_blas():
-                    starts = starts or self._starts(n_components, rng)
-                    before = self._latest.get(family)
-                    fit = fit_model(problem, starts, before, **self._options)
-            except ValueError as error:
-                row = replace(row, error=str(error))
-                self._monitor.failed(error)
-            else:
-                row = self._evaluated(replace(row, fit=fit), problem)
-                self.stopped = bool(self._monitor.end(fit))
-                self._monitor.note(f"criterion {row.value:.8g}{_health(row)}")
-                self._latest[family] = fit
+            row = self._row(n_components, family, problem, rng)
             self.rows.append(replace(row, seconds=time.perf_counter() - begun))
             if self.stopped:
                 return
 
-    def _starts(self, n_components, rng):
-        problems = list(self.problems.values())
-        return Starts(problems, n_components, rng, self._n_races)
+    def _row(self, n_components, family, problem, rng):
+        """Return what becomes of one model."""
+        n_features = len(problem.source.frame.centre)
+        row = Row(n_components, family, family.n_parameters(n_components, n_features))
+        self._monitor.begin(family, f"K={n_components} {family.name}")
+        try:
+            # Threads of BLAS, still awake after a product in the M-step, would take the
+            # cores from those of the pass.
+            with single_threaded_blas():
+                fit = self._fit(n_components, family, problem, rng)
+        except ValueError as error:
+            self._monitor.failed(error)
+            return replace(row, error=str(error))
+        self._latest[family] = fit
+        row = self._evaluated(replace(row, fit=fit), problem)
+        self.stopped = bool(self._monitor.end(fit))
+        unhealthy = ", degenerate" if row.degenerate else ""
+        self._monitor.note(f"criterion {row.value:.8g}{unhealthy}")
+        return row
+
+    def _fit(self, n_components, family, problem, rng):
+        if self._starts is None:
+            problems = list(self.problems.values())
+            self._starts = Starts(problems, n_components, rng, self._n_races)
+        before = self._latest.get(family)
+        return fit_model(problem, self._starts, before, **self._options)
 
     def _evaluated(self, row, problem):
         row = replace(
@@ -190,10 +206,6 @@ class Grid:
             degenerate=tuple(problem.degenerate(row.fit.mixture)),
         )
         return replace(row, value=float(self._criterion(row, problem)))
-
-
-def _health(row):
-    return ", degenerate" if row.degenerate else ""
 
 
 def evidence_of(row, problem, criterion):

@@ -24,8 +24,8 @@ from ._gaussian_mixture import (
 )
 from ._grid import (
     Grid,
-    Row,
     as_arrays,
+    best_of,
     check_families,
     check_numbers,
     evidence_of,
@@ -357,7 +357,7 @@ def _problems(rows, weight, families, reg_covar):
 
 def _best(rows):
     """Return the best row; raise if there is none, warn if it is degenerate."""
-    best = min(rows, key=Row.rank)
+    best = best_of(rows)
     if best.fit is None:
         raise ValueError(f"No model could be fitted. The last one: {rows[-1].error}.")
     if np.isnan(best.value):

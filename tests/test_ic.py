@@ -281,6 +281,12 @@ def test_healthy_models_come_first():
     assert search.degenerate_ == []
 
 
+def test_of_equal_models_the_first_is_chosen(problem):
+    # One component is one Gaussian, whether its covariance is shared or not.
+    for types in (["full", "tied"], ["tied", "full"]):
+        assert fitted(problem.X, 1, covariance_type=types).covariance_type_ == types[0]
+
+
 def test_if_all_are_degenerate_it_says_so():
     X = np.random.default_rng(0).normal(size=(5, 3))
     search = GaussianMixtureIC([2, 3], covariance_type="full")
