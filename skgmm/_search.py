@@ -39,9 +39,9 @@ class Starts:
             part = source if sample is whole else replace(sample, frame=source.frame)
             self._fields[problem.family.per_feature] = Field.of(problem, part), part
         generators = [np.random.RandomState(0), *[rng] * (n_races - 1)]
-        shared = partitions(
-            *next(iter(self._fields.values())), n_components, generators
-        )
+        # In the frame that scales each feature, if a family has it.
+        field, part = self._fields[max(self._fields)]
+        shared = partitions(field, part, n_components, generators)
         self._labels = {key: list(shared) for key in self._fields}
         if False in self._fields and len(shared) > 1:
             self._labels[False] += in_units(

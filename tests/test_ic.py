@@ -183,6 +183,17 @@ def test_units_do_not_matter(problem):
     )
 
 
+def test_the_order_of_families_does_not_matter(problem):
+    X = problem.X * [1.0, 100.0]
+    one, other = (
+        pd.DataFrame(fitted(X, [2, 3], covariance_type=types).results_)
+        .drop(columns="seconds")
+        .sort_values(["n_components", "covariance_type"], ignore_index=True)
+        for types in (list(FAMILIES), list(FAMILIES)[::-1])
+    )
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12)
+
+
 def test_a_weight_is_a_repeated_row(problem):
     weight = np.random.default_rng(1).integers(0, 3, len(problem.X))
     one = fitted(problem.X, [1, 2, 3], sample_weight=weight)
