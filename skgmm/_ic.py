@@ -129,9 +129,9 @@ class GaussianMixtureIC(
     Notes
     -----
     An interrupt (Ctrl-C) ends the search: if at least one model is complete, the best
-    so far is kept, with a warning, and `results_` has the complete ones.  To callbacks of
-    scikit-learn 1.9, such as a progress bar, each model is a task; one that asks to stop
-    ends the search likewise, without a warning.
+    so far is kept, with a warning, and `results_` has the complete ones.  To callbacks
+    of scikit-learn 1.9, such as a progress bar, each model is a task; one that asks to
+    stop ends the search likewise, without a warning.
 
     References
     ----------

@@ -184,8 +184,7 @@ def _by_information(mixture, model, inward, source, rng, n_resamples):
             f"Component {int(np.argmin(inward.weights))} has weight zero: its "
             "parameters have no information. Use fewer components."
         )
-    rows, weight = source.in_frame, source.sample_weight
-    information = observed_information(inward, rows(), weight)
+    information = observed_information(inward, _blocks(source))
     size = len(information) - k
     # The weights sum to one: only changes along this basis are possible.
     basis = block_diag(null_space(np.ones((1, k))), np.eye(size))
@@ -208,8 +207,19 @@ def _by_information(mixture, model, inward, source, rng, n_resamples):
     return matrix * scale * scale[:, np.newaxis]
 
 
-def observed_information(mixture, rows, sample_weight):
+def _blocks(source):
+    """Yield blocks of the rows in their frame, with their weights."""
+    frame = source.frame
+    for start in range(0, len(source.rows), _ROWS):
+        block = slice(start, start + _ROWS)
+        rows = (source.rows[block] - frame.centre) / frame.scale
+        yield rows, source.sample_weight[block]
+
+
+def observed_information(mixture, blocks):
     """Return minus the Hessian of the log-likelihood, shape (p, p).
+
+    ``blocks`` yields rows and their weights.
 
     The parameters are the weights (K, as if they were free), the means, and the free
     parameters of the covariances.  With ``u_k`` the gradient of the logarithm of the
@@ -220,14 +230,12 @@ def observed_information(mixture, rows, sample_weight):
     parts = [_Component(mixture, k) for k in range(mixture.n_components)]
     size = 1 + max(part.index.max() for part in parts)
     information = np.zeros((size, size))
-    for start in range(0, len(rows), _ROWS):
-        block = slice(start, start + _ROWS)
-        weight = sample_weight[block]
-        _, logs = mixture.log_responsibilities(rows[block])
+    for rows, weight in blocks:
+        _, logs = mixture.log_responsibilities(rows)
         shares = np.exp(logs)
         scores = np.zeros((len(weight), size))
         for k, part in enumerate(parts):
-            gradients = part.gradients(rows[block])
+            gradients = part.gradients(rows)
             scores[:, part.index] += shares[:, [k]] * gradients
             part.add(gradients, weight * shares[:, k])
         information += (scores.T * weight) @ scores
