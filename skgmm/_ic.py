@@ -1,6 +1,5 @@
 """GaussianMixtureIC: the number of components and the family, by a criterion."""
 
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -284,11 +283,13 @@ class GaussianMixtureIC(
             accelerated=self.acceleration is not None,
         )
         rng = check_random_state(self.random_state)
-        with _what_is_done_is_kept(grid):
+        try:
             for n_components in numbers(grid.rows, int(np.count_nonzero(weight))):
                 grid.add(n_components, rng)
                 if grid.stopped:
                     break
+        except KeyboardInterrupt:
+            _keep_what_is_done(grid)
         monitor.close()
         best = _best(grid.rows)
         self.results_ = as_arrays(grid.rows)
@@ -374,16 +375,12 @@ def _best(rows):
     return best
 
 
-@contextmanager
-def _what_is_done_is_kept(grid):
-    """Turn an interrupt into a warning if there is a complete model."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not any(row.fit for row in grid.rows):
-            raise
-        warn(
-            f"The search was interrupted after {len(grid.rows)} models; the best of "
-            "these is kept.",
-            ConvergenceWarning,
-        )
+def _keep_what_is_done(grid):
+    """Turn the interrupt that is handled into a warning, if a model is complete."""
+    if not any(row.fit for row in grid.rows):
+        raise
+    warn(
+        f"The search was interrupted after {len(grid.rows)} models; the best of these "
+        "is kept.",
+        ConvergenceWarning,
+    )

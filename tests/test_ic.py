@@ -363,8 +363,10 @@ def test_an_interrupt_keeps_what_is_done(problem):
     search = GaussianMixtureIC(
         range(1, 9), covariance_type="full", criterion=Interrupt(4)
     )
-    with pytest.warns(ConvergenceWarning, match="interrupted after 3 models; the best"):
+    match = "interrupted after 3 models; the best"
+    with pytest.warns(ConvergenceWarning, match=match) as caught:
         search.fit(problem.X)
+    assert caught[0].filename == __file__
     assert search.n_components_ == 3
     assert search.results_["n_components"].tolist() == [1, 2, 3]
 
