@@ -4,8 +4,14 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+GaussianMixtureIC
+    The best by an information criterion of a grid of mixtures.
 GaussianMixtureRegressor, GaussianMixtureClassifier, GaussianMixtureOutlierDetector
     What can be predicted with one: targets, classes, outliers.
+selection
+    Tests of K components against K + 1; components merged into clusters.
+inference
+    Standard errors of the parameters.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 plotting
@@ -15,6 +21,8 @@ datasets
 
 The map of the package, from the user down
 ------------------------------------------
+``_ic``, ``_grid``, ``_search``, ``_criteria``
+    The best of a grid of models.
 ``_regressor``, ``_classifier``, ``_outlier_detector``, ``_inner``
     Estimators made of mixtures, and the parameters that they pass on to these.
 ``_gaussian_mixture``, ``_fitted``, ``_distribution_methods``
@@ -37,6 +45,7 @@ The map of the package, from the user down
 
 from ._classifier import GaussianMixtureClassifier
 from ._gaussian_mixture import GaussianMixture
+from ._ic import GaussianMixtureIC
 from ._outlier_detector import GaussianMixtureOutlierDetector
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
@@ -46,6 +55,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "GaussianMixture",
     "GaussianMixtureClassifier",
+    "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
     "GaussianMixtureRegressor",
     "show_versions",

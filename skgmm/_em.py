@@ -84,6 +84,11 @@ class Problem:
         statistics = self.source.statistics(mixture)
         return statistics, self._objective(mixture, statistics.log_likelihood)
 
+    def log_likelihood(self, fit):
+        """Return the log-likelihood of all rows, in the user's units, unpenalised."""
+        total = fit.objective * self.source.total_weight
+        return total - self.regularisation.log_penalty(fit.mixture)
+
     def maximisation(self, statistics, previous=None):
         """Return the mixture of greatest expected likelihood.
 

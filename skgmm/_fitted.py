@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from . import _criteria
 from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
 from ._summary import summary_of
@@ -284,8 +285,25 @@ class FittedMixture(DistributionMethods):
         -------
         aic : float
         """
-        total, _ = self._log_likelihood(X, sample_weight)
-        return -2 * total + 2 * self._model().n_parameters()
+        return _criteria.aic(self._evidence(X, sample_weight))
+
+    def aicc(self, X, sample_weight=None):
+        """Return the AIC corrected for few rows; lower is better.
+
+        It is ``AIC + 2 p (p + 1) / (n - p - 1)``, infinite if ``n <= p + 1`` (Hurvich
+        and Tsai 1989, Biometrika 76:297).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        aicc : float
+        """
+        return _criteria.aicc(self._evidence(X, sample_weight))
 
     def bic(self, X, sample_weight=None):
         """Return the Bayesian information criterion: ``-2 log L + p log n``.
@@ -303,8 +321,7 @@ class FittedMixture(DistributionMethods):
         -------
         bic : float
         """
-        total, weight = self._log_likelihood(X, sample_weight)
-        return -2 * total + self._model().n_parameters() * float(np.log(weight))
+        return _criteria.bic(self._evidence(X, sample_weight))
 
     def icl(self, X, sample_weight=None):
         """Return the integrated completed likelihood criterion; lower is better.
@@ -326,8 +343,12 @@ class FittedMixture(DistributionMethods):
         model, X = self._rows(X)
         weight = check_sample_weight(sample_weight, len(X))
         log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
-        complete = log_likelihood - entropy
-        return -2 * complete + model.n_parameters() * float(np.log(weight.sum()))
+        sizes = model.n_parameters(), float(weight.sum())
+        return _criteria.icl(_criteria.Evidence(log_likelihood, *sizes, entropy))
+
+    def _evidence(self, X, sample_weight):
+        total, weight = self._log_likelihood(X, sample_weight)
+        return _criteria.Evidence(total, self._model().n_parameters(), weight)
 
     # ---- for people -------------------------------------------------------
     def summary(self, X=None, sample_weight=None):
@@ -413,6 +434,14 @@ class FittedMixture(DistributionMethods):
             return random_state
         chosen = self.random_state if random_state is None else random_state
         return check_random_state(chosen)
+
+
+def check_mixture(mixture):
+    """Raise unless a mixture is one of ours."""
+    if not isinstance(mixture, FittedMixture):
+        raise ValueError(
+            f"mixture must be a fitted mixture of skgmm; got {type(mixture).__name__}."
+        )
 
 
 def _is_plain(X):

@@ -340,7 +340,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             else check_start(self, family, X, kept, rng)
         )
         source = _source(X[kept], weight[kept], family, self.n_components)
-        problem = Problem(source, family, self._regularisation(source))
+        problem = Problem(source, family, _regularisation(self.reg_covar, source))
         n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
@@ -350,6 +350,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
         )
         fit = self._run(problem, start, rng, n_starts, monitor)
+        monitor.close()
         self._set_model(model_at(fit))
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
@@ -357,12 +358,6 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.lower_bounds_ = list(fit.history)
         self.degenerate_ = problem.degenerate(fit)
         _warn_of_result(fit, problem, self.max_iter)
-
-    def _regularisation(self, source):
-        if isinstance(self.reg_covar, str):
-            largest = float(np.max(source.sample_weight))
-            return PseudoObservations.of(source.frame, largest)
-        return Ridge.of(source.frame, self.reg_covar)
 
     def _run(self, problem, start, rng, n_starts, monitor):
         try:
@@ -510,19 +505,26 @@ def _kept(X, sample_weight):
     return weight, slice(None) if np.all(present) else present
 
 
-def _source(rows, weight, family, n_components):
+def _source(rows, weight, family, n_components, *, warns=True):
     """Return the source of rows, after checking that they can be fitted."""
     check_enough_rows(len(rows), n_components)
     frame = Frame.of(rows, weight, per_feature=family.per_feature)
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.deviation == 0)
-    if constant.size and len(rows) > 1:
+    if warns and constant.size and len(rows) > 1:
         warn(
             f"Features {constant.tolist()} of X have one value only, which says "
             "nothing about the components. Leave them out.",
             UserWarning,
         )
     return ArraySource(rows, weight, frame)
+
+
+def _regularisation(reg_covar, source):
+    if isinstance(reg_covar, str):
+        largest = float(np.max(source.sample_weight))
+        return PseudoObservations.of(source.frame, largest)
+    return Ridge.of(source.frame, reg_covar)
 
 
 def _warn_of_result(fit, problem, max_iter):

@@ -164,9 +164,8 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     Candidates are a partition that is given, and k-means in the metrics of the standard
     deviations of the features, of the scatter of all rows, and of the scatter within
     the components of the best candidate so far.  If the best two do not agree, or
-    components are too few for swaps, the cells of random rows join them.  The better
-    half makes more steps, and its better half again; then the best one without
-    degenerate components is run to its end, and refined.
+    components are too few for swaps, the cells of random rows join them.  Then see
+    `settled`.
 
     Parameters
     ----------
@@ -184,7 +183,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     StartFailed
         If no candidate can be climbed from.
     """
-    order = _outwards(field)
+    order = outwards(field, field.sphered)
 
     def partitioned(rows, into_parts):
         z = np.ascontiguousarray(rows[order])
@@ -212,6 +211,15 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
         runs += starts(more)
+    return settled(field, runs, n_swaps)
+
+
+def settled(field, runs, n_swaps):
+    """Return the mixture of the best of some runs that have just begun.
+
+    The better half makes more steps, and its better half again; then the best one
+    without degenerate components is run to its end, and refined.
+    """
     left = []
     for steps in STEPS[1:]:
         runs = _distinct(runs)
@@ -263,15 +271,14 @@ def _distinct(runs):
     return kept
 
 
-def _outwards(field):
+def outwards(field, sphered):
     """Return the order of the rows by their distance from the centre.
 
     In it draws depend neither on the order of the rows in memory, nor on linear maps of
     the features where distances do not; where these agree the deviations decide.
     """
     first, second = (
-        np.einsum("ij,ij->i", rows, rows)
-        for rows in (field.sphered, field.standardised)
+        np.einsum("ij,ij->i", rows, rows) for rows in (sphered, field.standardised)
     )
     return np.lexsort((second, np.round(1e6 * first / first.mean())))
 
@@ -343,9 +350,7 @@ class _Swaps:
         mixture = run.mixture
         if mixture.n_components < 3:
             return cls(field, run, [], [])
-        densities, logs = kernels.log_responsibilities(field.rows, mixture)
-        logs[~np.isfinite(densities)] = -np.inf
-        shares = np.exp(logs)
+        shares = _shares(field, mixture)
         losses = _losses(shares, field.weight, mixture.weights)
         shares *= field.weight[:, np.newaxis]
         grown = list(
@@ -372,6 +377,29 @@ class _Swaps:
                 return None
             slack = 0.0
         return run
+
+
+def splits(field, mixture, n_components, most=3):
+    """Return runs of K components from a mixture of fewer, components of it in two.
+
+    Of all that may be split those that gain most; where more than one has to be split
+    the best run goes on.
+    """
+    shares = _shares(field, mixture) * field.weight[:, np.newaxis]
+    grown = ordered_map(
+        lambda k: _grown(field, mixture, k, shares[:, k]), range(shares.shape[1])
+    )
+    runs = sorted((run for run in grown if run), key=lambda run: -run.promise)[:most]
+    if mixture.n_components + 1 == n_components or not runs:
+        return runs
+    return splits(field, field.best(runs).mixture, n_components, most)
+
+
+def _shares(field, mixture):
+    """Return the responsibilities (m, K) of the rows."""
+    densities, logs = kernels.log_responsibilities(field.rows, mixture)
+    logs[~np.isfinite(densities)] = -np.inf
+    return np.exp(logs)
 
 
 def _grown(field, mixture, k, mass):

@@ -82,7 +82,7 @@ def from_partition(partition):
     """
 
     def propose(problem, n_components, rng, index):
-        sample = _sample(problem, n_components, rng)
+        sample = sample_of(problem, n_components, rng)
         rows, weight = _standardised(sample)
         labels = partition(rows, weight, n_components, rng, index)
         return _moments(problem, sample, rows, weight, labels, n_components)
@@ -94,7 +94,7 @@ def from_race(n_swaps):
     """Return a proposal of the winner of a race on (a sample of) the rows."""
 
     def propose(problem, n_components, rng, index):
-        sample = _sample(problem, n_components, rng)
+        sample = sample_of(problem, n_components, rng)
         rows, weight = _standardised(sample)
 
         def mixture_of(labels):
@@ -104,8 +104,8 @@ def from_race(n_swaps):
         labels = first(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
         n_parts = labels.max() + 1
-        work = len(rows) * n_components * rows.shape[1] * (rows.shape[1] + 10)
-        if n_components == 1 or n_parts < n_components or work > _WORK:
+        large = is_large(rows, n_components)
+        if n_components == 1 or n_parts < n_components or large:
             return mixture_of(labels)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else np.random.RandomState(0)
@@ -115,9 +115,16 @@ def from_race(n_swaps):
     return propose
 
 
-def _sample(problem, n_components, rng):
+def sample_of(problem, n_components, rng):
+    """Return a source of the rows that starts are made on."""
     size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
     return problem.source.sample(size, rng)
+
+
+def is_large(rows, n_components):
+    """Tell whether a race would take minutes."""
+    n_rows, n_features = rows.shape
+    return n_rows * n_components * n_features * (n_features + 10) > _WORK
 
 
 def _standardised(sample):

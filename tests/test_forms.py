@@ -36,6 +36,24 @@ def test_precisions_are_inverses(covariance_type, case):
 
 @types
 @given(case=cases())
+def test_free_entries_make_the_matrices(covariance_type, case):
+    form = FAMILIES[covariance_type].form
+    symmetric = 0.5 * (case.truth.matrices + np.swapaxes(case.truth.matrices, 1, 2))
+    values = in_shape(symmetric, covariance_type)
+    k, d = case.n_components, case.X.shape[1]
+    free = form.free(values)
+    rows = free.reshape(1 if form.shared else k, -1)
+    np.testing.assert_array_equal(form.arranged(rows, k, d), values)
+    i, j, members = form.directions(d)
+    entries = free.reshape(-1, len(members)) @ members
+    matrices = np.zeros((len(entries), d, d))
+    matrices[:, i, j] = matrices[:, j, i] = entries
+    expected = form(values, k, d).dense()
+    np.testing.assert_array_equal(np.broadcast_to(matrices, (k, d, d)), expected)
+
+
+@types
+@given(case=cases())
 def test_from_precisions_and_back(covariance_type, case):
     covariances = in_shape(case.truth.matrices, covariance_type)
     make = GaussianMixture.from_parameters

@@ -169,6 +169,8 @@ def test_a_callback_sees_every_start(slow):
     recorder = Recorder()
     with_callback(recorder, n_init=3, random_state=0).fit(slow)
     assert recorder.begun.count("start") == recorder.ended.count("start") == 3
+    assert recorder.begun[:3] == ["setup", "fit", "start"]  # progress bars need a root
+    assert recorder.ended[-2:] == ["fit", "teardown"]
 
 
 def test_a_callback_may_stop_the_fit(slow):

@@ -96,3 +96,33 @@ class start:
 
     def __del__(self):
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_SELECT = r"""
+suppressMessages(library(mclust))
+a <- commandArgs(TRUE); d <- as.integer(a[1])
+X <- matrix(readBin("X.bin", "double", file.size("X.bin") / 8), ncol = d, byrow = TRUE)
+t <- system.time(fit <- Mclust(X, G = eval(parse(text = a[2])),
+  modelNames = strsplit(a[3], ",")[[1]], verbose = FALSE))
+cat(t[["elapsed"]], fit$modelName, fit$G, format(fit$bic, digits = 15), "\n")
+"""
+
+
+def select(X, numbers, codes):
+    """Return the seconds, the model, the number of components and BIC of ``Mclust``.
+
+    The BIC has the sign of scikit-learn: lower is better.
+    """
+    folder = Path(tempfile.mkdtemp())
+    try:
+        np.ascontiguousarray(X, dtype=float).tofile(folder / "X.bin")
+        (folder / "select.R").write_text(_SELECT)
+        grid = "c(" + ",".join(str(k) for k in numbers) + ")"
+        command = ["Rscript", "select.R", str(X.shape[1]), grid, ",".join(codes)]
+        run = subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, text=True
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    seconds, code, n_components, bic = run.stdout.split()
+    return float(seconds), code, int(n_components), -float(bic)

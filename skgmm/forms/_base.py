@@ -275,6 +275,31 @@ class Covariances(ABC):
         """
         raise NotImplementedError
 
+    # ---- free parameters --------------------------------------------------
+    @staticmethod
+    def directions(n_features):
+        """Return how one matrix depends on its free parameters, linearly, or None.
+
+        Returns
+        -------
+        i, j : ndarray of shape (P,)
+            Entries of the matrix, ``i <= j``.
+        members : ndarray of shape (q, P)
+            The matrix is the sum over parameters c and entries p of
+            ``parameter[c] * members[c, p]`` at (i, j) and at (j, i).
+        """
+        return None
+
+    @staticmethod
+    def free(values):
+        """Return each different entry of covariances once, shape (., q) or (q,)."""
+        return values
+
+    @classmethod
+    def arranged(cls, free, n_components, n_features):
+        """Return what belongs to free parameters (., q) in the shape of the form."""
+        return free.reshape(cls.shape(n_components, n_features))
+
     # ---- second moments ---------------------------------------------------
     @abstractmethod
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):

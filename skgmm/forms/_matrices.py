@@ -139,6 +139,23 @@ class MatrixCovariances(Covariances):
         values = factors @ np.swapaxes(factors, -1, -2)
         return type(self)(values, self.n_components, self.n_features, whiteners)
 
+    @staticmethod
+    def directions(n_features):
+        i, j = np.triu_indices(n_features)
+        return i, j, np.eye(len(i))
+
+    @staticmethod
+    def free(values):
+        i, j = np.triu_indices(values.shape[-1])
+        return values[..., i, j]
+
+    @classmethod
+    def arranged(cls, free, n_components, n_features):
+        i, j = np.triu_indices(n_features)
+        out = np.empty((len(free), n_features, n_features))
+        out[:, i, j] = out[:, j, i] = free
+        return out.reshape(cls.shape(n_components, n_features))
+
     @classmethod
     def repaired(cls, values, n_components, n_features):
         return cls(repaired(values), n_components, n_features)

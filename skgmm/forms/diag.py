@@ -102,6 +102,11 @@ class Diag(VarianceCovariances):
         return second - count[:, np.newaxis] * shift**2
 
     @staticmethod
+    def directions(n_features):
+        every = np.arange(n_features)
+        return every, every, np.eye(n_features)
+
+    @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + diagonals
 

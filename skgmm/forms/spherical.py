@@ -99,6 +99,11 @@ class Spherical(VarianceCovariances):
         return second - count * np.mean(shift**2, axis=1)
 
     @staticmethod
+    def directions(n_features):
+        every = np.arange(n_features)
+        return every, every, np.ones((1, n_features))
+
+    @staticmethod
     def add_to_scatter(scatter, diagonals):
         return scatter + diagonals.mean(axis=1)
 

@@ -1,0 +1,222 @@
+"""The grid of models: which there are, what became of each, and which is best."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._criteria import NEED_ENTROPY, Evidence
+from ._em import Fit
+from ._search import Starts, fit_model
+from ._threads import single_threaded_blas
+from .families import FAMILIES, Family
+
+# Numbers of components without a better value, after which 'auto' stops.
+_PATIENCE = 3
+
+
+def check_numbers(n_components):
+    """Return ``numbers(rows, n_rows)``, which yields the numbers of components.
+
+    ``rows`` is the list of the rows of the table, which grows meanwhile.
+    """
+    if isinstance(n_components, str):
+        return _until_no_better
+    try:
+        numbers = np.unique(np.asarray(n_components, dtype=float))
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    whole = np.isfinite(numbers) & (numbers >= 1) & (numbers == np.round(numbers))
+    if not numbers.size or not whole.all():
+        raise ValueError(
+            "n_components must be 'auto', a whole number above zero, or a sequence of "
+            f"such numbers; got {n_components!r}."
+        )
+    return lambda rows, n_rows: numbers.astype(int).tolist()
+
+
+def most_models(n_components, covariance_type):
+    """Return the largest number of models in the grid, or None if nobody knows."""
+    if isinstance(n_components, str):
+        return None
+    n_families = len(check_families(covariance_type, 2))
+    return n_families * len(check_numbers(n_components)((), 0))
+
+
+def _until_no_better(rows, n_rows):
+    """Yield 1, 2, 3, ... until no better value has come for some time."""
+    for n_components in range(1, n_rows + 1):
+        yield n_components
+        best = best_of(rows)
+        failed = all(row.error for row in rows if row.n_components == n_components)
+        if failed or n_components - best.n_components >= _PATIENCE:
+            return
+
+
+def check_families(covariance_type, n_features):
+    """Return the families that are asked for; of 'all', those that differ."""
+    known, every = list(FAMILIES), covariance_type == "all"
+    if isinstance(covariance_type, str):
+        names = known if every else [covariance_type]
+    else:
+        names = covariance_type
+    if not len(names) or any(name not in known for name in names):
+        raise ValueError(
+            "covariance_type must be 'all', or one or more of "
+            f"{sorted(FAMILIES)}; got {covariance_type!r}."
+        )
+    families = [FAMILIES[name] for name in dict.fromkeys(names)]
+    if every and n_features == 1:
+        # There is neither shape nor orientation: volumes are equal, or they are not.
+        first = {family.n_parameters(3, 1): family for family in reversed(families)}
+        families = [family for family in families if family in first.values()]
+    return families
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What became of one model; a row of ``results_``."""
+
+    n_components: int
+    family: Family
+    n_parameters: int
+    fit: Fit | None = None
+    log_likelihood: float = np.nan
+    value: float = np.nan
+    seconds: float = 0.0
+    degenerate: tuple = ()
+    error: str = ""
+
+    def rank(self):
+        """Return a key by which the best row is the least: healthy ones come first."""
+        if self.fit is None or np.isnan(self.value):
+            return 2, 0.0
+        return int(bool(self.degenerate)), self.value
+
+    def entries(self):
+        """Return the entries of the table."""
+        fit = self.fit
+        return {
+            "n_components": self.n_components,
+            "covariance_type": self.family.name,
+            "criterion": self.value,
+            "log_likelihood": self.log_likelihood,
+            "n_parameters": self.n_parameters,
+            "n_iter": fit.n_iter if fit else 0,
+            "seconds": self.seconds,
+            "converged": bool(fit and fit.converged),
+            "degenerate": bool(self.degenerate),
+            "error": self.error,
+        }
+
+
+def best_of(rows):
+    """Return the best row; of those that differ by rounding only, the first."""
+    health, least = min(row.rank() for row in rows)
+    ranks = [(row, *row.rank()) for row in rows]
+    return next(
+        row
+        for row, other, value in ranks
+        if other == health and (value <= least or np.isclose(value, least, 1e-9, 0.0))
+    )
+
+
+def as_arrays(rows):
+    """Return the rows of the table as a dict of arrays."""
+    entries = [row.entries() for row in rows]
+    return {
+        name: np.array(
+            [entry[name] for entry in entries],
+            dtype=object if isinstance(value, str) else type(value),
+        )
+        for name, value in entries[0].items()
+    }
+
+
+class Grid:
+    """Models that are fitted one after the other, and share their work.
+
+    Parameters
+    ----------
+    problems : dict of Family to Problem
+        Those of families in the same frame share a source.
+    criterion : callable
+        ``criterion(row, problem) -> float``.
+    monitor : GridMonitor
+    n_races, n_swaps : int
+        See `Starts` and `fit_model`.
+    **options
+        Those of `em`.
+
+    Attributes
+    ----------
+    rows : list of Row
+        The complete ones, in their order.
+    stopped : bool
+        Whether a callback has asked to stop.
+    """
+
+    def __init__(self, problems, criterion, monitor, n_races, n_swaps, **options):
+        self.problems, self.rows, self.stopped = problems, [], False
+        self._criterion, self._monitor, self._n_races = criterion, monitor, n_races
+        self._options = options | {"n_swaps": n_swaps, "monitor": monitor}
+        self._latest, self._starts = {}, None
+
+    def add(self, n_components, rng):
+        """Fit the models of K components."""
+        self._starts = None
+        for family, problem in self.problems.items():
+            begun = time.perf_counter()
+            row = self._row(n_components, family, problem, rng)
+            self.rows.append(replace(row, seconds=time.perf_counter() - begun))
+            if self.stopped:
+                return
+
+    def _row(self, n_components, family, problem, rng):
+        """Return what becomes of one model."""
+        n_features = len(problem.source.frame.centre)
+        row = Row(n_components, family, family.n_parameters(n_components, n_features))
+        self._monitor.begin(family, f"K={n_components} {family.name}")
+        try:
+            # Threads of BLAS, still awake after a product in the M-step, would take the
+            # cores from those of the pass.
+            with single_threaded_blas():
+                fit = self._fit(n_components, family, problem, rng)
+        except ValueError as error:
+            self._monitor.failed(error)
+            return replace(row, error=str(error))
+        self._latest[family] = fit
+        row = self._evaluated(replace(row, fit=fit), problem)
+        self.stopped = bool(self._monitor.end(fit))
+        unhealthy = ", degenerate" if row.degenerate else ""
+        self._monitor.note(f"criterion {row.value:.8g}{unhealthy}")
+        return row
+
+    def _fit(self, n_components, family, problem, rng):
+        if self._starts is None:
+            problems = list(self.problems.values())
+            self._starts = Starts(problems, n_components, rng, self._n_races)
+        before = self._latest.get(family)
+        return fit_model(problem, self._starts, before, **self._options)
+
+    def _evaluated(self, row, problem):
+        row = replace(
+            row,
+            log_likelihood=problem.log_likelihood(row.fit),
+            degenerate=tuple(problem.degenerate(row.fit.mixture)),
+        )
+        return replace(row, value=float(self._criterion(row, problem)))
+
+
+def evidence_of(row, problem, criterion):
+    """Return what a criterion looks at."""
+    source = problem.source
+    evidence = Evidence(row.log_likelihood, row.n_parameters, source.total_weight)
+    if criterion not in NEED_ENTROPY:
+        return evidence
+    mixture = source.frame.outward(row.fit.mixture)
+    _, entropy = mixture.likelihood_and_entropy(source.rows, source.sample_weight)
+    if row.n_components == 1:
+        return replace(evidence, entropy=0.0, single=row.log_likelihood)
+    single = Fit(*problem.single_gaussian())
+    return replace(evidence, entropy=entropy, single=problem.log_likelihood(single))

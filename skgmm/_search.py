@@ -1,0 +1,205 @@
+"""A grid of models, numbers of components by families, fitted with shared work."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ._em import Fit, StartFailed, em
+from ._kmeans import kmeans, seeds
+from ._race import Field, outwards, settled, splits
+from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
+from .forms import Full, NotPositiveDefinite
+
+
+class Starts:
+    """The starts of K components: the same partitions of the rows for every family.
+
+    Parameters
+    ----------
+    problems : list of Problem
+        Of all families; two that differ in `Family.per_feature` have different frames.
+    n_components : int
+    rng : RandomState
+    n_races : int, default=1
+        Number of sets of partitions; the first draws the same numbers at any ``rng``.
+
+    Raises
+    ------
+    StartFailed
+        If there are fewer distinct rows than components.
+    """
+
+    def __init__(self, problems, n_components, rng, n_races=1):
+        self.n_components = n_components
+        whole = problems[0].source
+        sample = sample_of(problems[0], n_components, rng)
+        self._fields = {}
+        for problem in {p.family.per_feature: p for p in problems}.values():
+            source = problem.source
+            part = source if sample is whole else replace(sample, frame=source.frame)
+            self._fields[problem.family.per_feature] = Field.of(problem, part), part
+        generators = [np.random.RandomState(0), *[rng] * (n_races - 1)]
+        # In the frame that scales each feature, if a family has it.
+        field, part = self._fields[max(self._fields)]
+        shared = partitions(field, part, n_components, generators)
+        self._labels = {key: list(shared) for key in self._fields}
+        if False in self._fields and len(shared) > 1:
+            self._labels[False] += in_units(
+                self._fields[False][0], shared[0], generators
+            )
+        self._statistics = {}
+
+    def field(self, problem):
+        """Return where the models of a problem race."""
+        field, part = self._fields[problem.family.per_feature]
+        return replace(field, problem=problem.on(part))
+
+    def runs(self, field):
+        """Return a run from each partition that can be climbed from."""
+        runs, problem = [], field.problem
+        for statistics in self._statistics_for(problem.family):
+            statistics = problem.with_small_pooled(statistics, len(field.rows))
+            try:
+                mixture = problem.maximisation(statistics)
+            except NotPositiveDefinite:
+                continue
+            runs.append(field.start(mixture))
+        return [run for run in runs if run is not None]
+
+    def _statistics_for(self, family):
+        """Return the statistics of the partitions, the same for all of a form."""
+        key = family.per_feature, family.form
+        if key not in self._statistics:
+            _, part = self._fields[family.per_feature]
+            self._statistics[key] = [
+                part.class_moments(labels, labels.max() + 1, family.form)
+                for labels in self._labels[family.per_feature]
+            ]
+        return self._statistics[key]
+
+
+def partitions(field, sample, n_components, generators):
+    """Return labels of partitions that favour no family.
+
+    One by bisection; then, for each generator of random numbers, k-means in the metrics
+    of the deviations of the features, of the scatter of the rows, and of that within
+    the parts of the partition where its determinant is smallest (Friedman and Rubin
+    1967, JASA 62:1159).
+
+    Raises
+    ------
+    StartFailed
+        If there are fewer distinct rows than components.
+    """
+    rows, weight = sample.standardised(), field.weight
+    first = PARTITIONS["bisect"](rows, weight, n_components, None, 0)
+    first = bisect(rows, weight, first, n_components)
+    n_parts = first.max() + 1
+    if n_parts < n_components:
+        raise StartFailed(
+            f"X has only {n_parts} distinct rows, fewer than "
+            f"n_components={n_components}"
+        )
+    if n_components == 1 or is_large(rows, n_components):
+        return [first]
+    sphered = _sphered(field)
+    found = [first]
+    for rng in generators:
+        clusters = _Clusters(field, sphered, rng)
+        for z in (field.standardised, sphered):
+            found.append(bisect(rows, weight, clusters(z, n_components), n_components))
+        within = min((_within(sphered, weight, labels) for labels in found), key=_size)
+        z = Full.sphered(sphered, within)
+        found.append(bisect(rows, weight, clusters(z, n_components), n_components))
+    return found
+
+
+def in_units(field, labels, generators):
+    """Return partitions by k-means in the user's units, as many as generators."""
+    n_components, sphered = labels.max() + 1, _sphered(field)
+    found = [
+        _Clusters(field, sphered, rng)(field.rows, n_components) for rng in generators
+    ]
+    return [bisect(field.rows, field.weight, x, n_components) for x in found]
+
+
+class _Clusters:
+    """k-means in several metrics, of rows in an order of their own."""
+
+    def __init__(self, field, sphered, rng):
+        self._weight, self._rng = field.weight, rng
+        self._order = outwards(field, sphered)
+
+    def __call__(self, rows, n_components):
+        """Return labels (m,)."""
+        order = self._order
+        z, weight = np.ascontiguousarray(rows[order]), self._weight[order]
+        labels = np.empty(len(z), dtype=np.intp)
+        labels[order] = kmeans(z, weight, seeds(z, weight, n_components, self._rng))
+        return labels
+
+
+def _sphered(field):
+    """Return the rows in the metric of the covariance of all."""
+    centred, weight = field.rows - field.centre, field.weight
+    return Full.sphered(centred, (centred.T * weight) @ centred / weight.sum())
+
+
+def _within(rows, weight, labels):
+    """Return the covariance within the parts, not quite singular."""
+    hard = one_hot(labels, labels.max() + 1) * weight[:, np.newaxis]
+    means = (hard.T @ rows) / hard.sum(axis=0)[:, np.newaxis]
+    z = rows - means[labels]
+    scatter = (z.T * weight) @ z
+    return scatter / weight.sum() + 1e-9 * np.eye(rows.shape[1])
+
+
+def _size(matrix):
+    return np.linalg.slogdet(matrix)[1]
+
+
+def fit_model(problem, starts, before, *, n_swaps, **options):
+    """Return the fit of one model.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : Starts
+    before : Fit or None
+        The same family with fewer components.
+    n_swaps : int
+    **options
+        Those of `em`.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to climb from.
+    """
+    n_components = starts.n_components
+    if n_components == 1:
+        return em(problem, problem.single_gaussian().mixture, **options)
+    field = starts.field(problem)
+    runs = starts.runs(field)
+    if before is not None:
+        runs += splits(field, before.mixture, n_components)
+    if not runs:
+        raise StartFailed("no start could be climbed from")
+    fit = em(problem, settled(field, runs, n_swaps), **options)
+    return fit if before is None else _no_worse(problem, fit, before)
+
+
+def _no_worse(problem, fit, before):
+    """Return the fit, or one with fewer components, some of them twice, if better.
+
+    So the likelihood never falls with the number of components.
+    """
+    if problem.rank(fit) >= problem.rank(before):
+        return fit
+    k, mixture = before.mixture.n_components, before.mixture
+    heaviest = np.argsort(-mixture.weights, kind="stable")
+    extra = np.resize(heaviest, fit.mixture.n_components - k)
+    twins = mixture.take([*range(k), *extra])
+    statistics, objective = problem.expectation(twins)
+    copies = Fit(twins, objective, statistics, (objective,), True)
+    return max(fit, copies, key=problem.rank)
