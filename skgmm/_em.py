@@ -118,7 +118,7 @@ class Problem:
     def _objective(self, mixture, log_likelihood):
         """Return the penalised log-likelihood per observation, in the user's units."""
         total = log_likelihood + self.regularisation.log_penalty(mixture)
-        objective = total / self.source.total_weight - self.source.frame.log_jacobian
+        objective = total / self.source.total_weight - self.source.log_jacobian
         if not np.isfinite(objective):
             raise StartFailed(
                 "the starting values give some rows of X no density: expected means "
@@ -149,7 +149,7 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
     Fit
         Its objective is that of the mixture returned.
     """
-    if start.n_components == 1 and max_iter > 0:
+    if start.n_components == 1 and max_iter > 0 and problem.source.complete:
         mixture, objective = problem.single_gaussian()
         return Fit(mixture, objective, (objective,), converged=True)
     climb = Climb(problem, start, max_iter, monitor)

@@ -103,6 +103,11 @@ class FittedMixture:
     def precisions_cholesky_(self, value):
         self._assign("precisions_cholesky_", value)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def __sklearn_is_fitted__(self):
         return "_fitted_model" in vars(self) or "_assigned" in vars(self)
 
@@ -167,7 +172,13 @@ class FittedMixture:
         if nameless and _is_plain(X) and X.shape[1] == model.mixture.n_features:
             # What validate_data would let through; it takes longer than ten rows do.
             return model, X
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=False,
+        )
         if X.shape[1] != model.mixture.n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "

@@ -15,12 +15,14 @@ from . import _sklearn
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
+from ._missing import HolesSource
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._validation import (
     check_enough_rows,
+    check_observed,
     check_representable,
     check_sample_weight,
     check_start,
@@ -29,6 +31,7 @@ from ._validation import (
 from ._warnings import warn
 from .families import FAMILIES
 from .forms import NotPositiveDefinite
+from .kernels import has_holes
 
 
 class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -305,18 +308,20 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit(self, X, sample_weight, context):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+        )
         family = FAMILIES[self.covariance_type]
         if warm:
             check_warm_start(before, family, self.n_components, X.shape[1])
         rng = check_random_state(self.random_state)
-        weight, kept = _kept(X, sample_weight)
+        weight, kept, empty = _kept(X, sample_weight)
         start = (
             Start.at(before.mixture)
             if warm
             else check_start(self, family, X, kept, rng)
         )
-        source = _source(X[kept], weight[kept], family, self.n_components)
+        source = _source(X[kept], weight[kept], empty, family, self.n_components)
         problem = Problem(source, family, self._regularisation(source))
         n_starts = self.n_init if start.varies else 1
 
@@ -465,16 +470,25 @@ def _unchanged_on_failure(estimator):
 
 
 def _kept(X, sample_weight):
-    """Return the weights of rows, and an index of those that have any."""
+    """Return the weights of rows, and an index of those that have any.
+
+    The rows of which nothing was observed are left out too: their weight comes third.
+    """
     weight = check_sample_weight(sample_weight, len(X))
     present = slice(None) if sample_weight is None else weight > 0
-    return weight, slice(None) if np.all(present) else present
+    if has_holes(X):
+        weighted, present = weight > 0, (weight > 0) & ~np.isnan(X).all(axis=1)
+        return weight, present, float(weight[weighted & ~present].sum())
+    return weight, slice(None) if np.all(present) else present, 0.0
 
 
-def _source(rows, weight, family, n_components):
+def _source(rows, weight, empty_weight, family, n_components):
     """Return the source of rows, after checking that they can be fitted."""
+    holes = has_holes(rows)
+    if holes or empty_weight:
+        check_observed(rows)
     check_enough_rows(len(rows), n_components)
-    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    frame = Frame.of(rows, weight, per_feature=family.per_feature, holes=holes)
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.deviation == 0)
     if constant.size and len(rows) > 1:
@@ -483,6 +497,8 @@ def _source(rows, weight, family, n_components):
             "nothing about the components. Leave them out.",
             UserWarning,
         )
+    if holes or empty_weight:
+        return HolesSource(rows, weight, frame, family.form, empty_weight)
     return ArraySource(rows, weight, frame)
 
 

@@ -30,6 +30,8 @@ class ArraySource:
     sample_weight: np.ndarray
     frame: Frame
 
+    complete = True  # rows have no holes
+
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
@@ -39,6 +41,11 @@ class ArraySource:
     def n_observations(self):
         """Their number; rows whose weights are all below one are fractions of one."""
         return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+
+    @property
+    def log_jacobian(self):
+        """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
+        return self.frame.log_jacobian
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._base import averages, keeps_digits, residuals, squared_norms
+from ._holes import VarianceHoles
 from ._variances import VarianceCovariances, by_feature
 
 
@@ -64,6 +65,18 @@ class Diag(VarianceCovariances):
     def rescaled(self, scale):
         sizes = self.n_components, self.n_features
         return type(self)(self.values * scale**2, *sizes, self.whiteners / scale)
+
+    @property
+    def general(self):
+        return self
+
+    def with_holes(self, observed, varies):
+        """Return how these covariances see rows with holes, see `VarianceHoles`."""
+        return VarianceHoles(self.values, observed, varies)
+
+    @staticmethod
+    def from_general(second):
+        return second
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(

@@ -9,6 +9,7 @@ from ._base import (
     squared_distances,
     squared_norms,
 )
+from .diag import Diag
 from ._variances import VarianceCovariances
 
 
@@ -63,6 +64,19 @@ class Spherical(VarianceCovariances):
         """See the base class; ``scale`` must be the same for all features."""
         factor, sizes = scale[0], (self.n_components, self.n_features)
         return type(self)(self.values * factor**2, *sizes, self.whiteners / factor)
+
+    @property
+    def general(self):
+        sizes = self.n_components, self.n_features
+        values, whiteners = (
+            np.repeat(array[:, np.newaxis], self.n_features, axis=1)
+            for array in (self.values, self.whiteners)
+        )
+        return Diag(values, *sizes, whiteners)
+
+    @staticmethod
+    def from_general(second):
+        return second.mean(axis=1)
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(
