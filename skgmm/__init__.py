@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+GaussianMixtureImputer
+    A transformer that fills what is missing by the mixture of what is not.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 datasets
@@ -13,11 +15,13 @@ The map of the package, from the user down
 ------------------------------------------
 ``_gaussian_mixture``, ``_fitted``
     The estimator, and what every estimator that holds a mixture can do.
+``_imputer``
+    Estimators on top of it.
 ``_validation``, ``_progress``, ``_sklearn``
     The border: checks, reports and callbacks, conversion.
 ``_em``, ``_starts``
     The iteration and its starting points.
-``_sources``, ``_frame``, ``_statistics``
+``_sources``, ``_missing``, ``_frame``, ``_statistics``
     Who holds the rows, the coordinates they are seen in, what is summed over them.
 ``_regularisation``, ``families``
     From statistics to covariances.
@@ -28,8 +32,9 @@ The map of the package, from the user down
 """
 
 from ._gaussian_mixture import GaussianMixture
+from ._imputer import GaussianMixtureImputer
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["GaussianMixture", "show_versions"]
+__all__ = ["GaussianMixture", "GaussianMixtureImputer", "show_versions"]

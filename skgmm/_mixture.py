@@ -120,10 +120,15 @@ class Mixture:
         out, general = np.empty(rows.shape), self.general()
 
         def part(chunk):
-            order, patterns = kernels.Patterns.of(rows[chunk])
-            drawn = None if noise is None else noise[chunk][order]
-            filled = kernels.completed(rows[chunk][order], general, patterns, drawn)
-            out[chunk][order] = filled
+            own = out[chunk]
+            own[...] = rows[chunk]
+            order, patterns = kernels.Patterns.of(own)
+            others = order[patterns.n_complete :]
+            if len(others):
+                drawn = None if noise is None else noise[chunk][others]
+                own[others] = kernels.completed(
+                    own[others], general, patterns.incomplete(), drawn
+                )
 
         self._in_chunks(part, rows)
         return out

@@ -216,6 +216,11 @@ def log_responsibilities(rows, mixture, patterns):
         densities[chosen] = largest + log_total
         with np.errstate(invalid="ignore"):
             out[chosen] = (joint - largest - log_total).T
+    if not patterns.observed[-1].any():  # without rounding: nothing is known
+        empty = slice(patterns.offsets[-2], None)
+        densities[empty] = 0.0
+        with np.errstate(divide="ignore"):
+            out[empty] = np.log(mixture.weights)
     return densities, out
 
 
