@@ -15,7 +15,7 @@ from . import _sklearn
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
-from ._missing import HolesSource
+from ._missing import HolesSource, warn_of_many_patterns
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
@@ -498,7 +498,9 @@ def _source(rows, weight, empty_weight, family, n_components):
             UserWarning,
         )
     if holes or empty_weight:
-        return HolesSource(rows, weight, frame, family.form, empty_weight)
+        source = HolesSource(rows, weight, frame, family.form, empty_weight)
+        warn_of_many_patterns(source, n_components)
+        return source
     return ArraySource(rows, weight, frame)
 
 

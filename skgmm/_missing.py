@@ -16,12 +16,16 @@ from ._mixture import Mixture
 from ._regularisation import PseudoObservations
 from ._sources import ArraySource
 from ._statistics import Statistics
+from ._warnings import warn
 from .forms import Covariances
 from .kernels import Patterns
 
 # The one Gaussian that completes rows for starts: of so many rows, by so many steps at
 # most, until so little is gained an observation.
 _ROWS, _STEPS, _TOL = 20_000, 100, 1e-4
+
+# Multiplications of a pass, for factors, of which to warn: they take a minute or so.
+_WORK = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,17 @@ class HolesSource:
         first = patterns.n_complete
         complete = ArraySource(rows[:first], weight[:first], self.frame)
         return complete, (rows[first:], weight[first:], patterns.incomplete())
+
+    @property
+    def n_patterns(self):
+        """Number of different sets of features that are observed."""
+        return len(self._sorted[1][2].observed)
+
+    @property
+    def work(self):
+        """Multiplications a component that each pass takes for factors."""
+        general = self.form.unit(1, self._d).general
+        return float(self.n_patterns) * self._d * general.whiteners.size
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
@@ -198,3 +213,16 @@ class HolesSource:
             )
         )
         return replace(statistics, second=statistics.second + second)
+
+
+def warn_of_many_patterns(source, n_components):
+    """Warn if the factors of the patterns make each pass take minutes."""
+    work = n_components * source.work
+    if work > _WORK:
+        warn(
+            f"X has {source.n_patterns} patterns of missing values: each iteration "
+            f"factorises that many matrices a component, about {work:.0e} "
+            "multiplications. Leave out features that are often missing, or use "
+            "covariance_type='diag'.",
+            UserWarning,
+        )

@@ -9,8 +9,8 @@ from ._base import (
     squared_distances,
     squared_norms,
 )
-from .diag import Diag
 from ._variances import VarianceCovariances
+from .diag import Diag
 
 
 class Spherical(VarianceCovariances):

@@ -51,7 +51,8 @@ def statistics_with_holes(
     if not _can_read(rows) or kind not in ("full", "diag"):
         return holes.statistics(*arguments)
     means, values = mixture.means, mixture.covariances.values
-    count, first, second = np.zeros(len(means)), np.zeros(means.shape), np.zeros(values.shape)
+    shapes = len(means), means.shape, values.shape
+    count, first, second = (np.zeros(shape) for shape in shapes)
     with np.errstate(divide="ignore"):
         log_weights = np.log(mixture.weights)
     log_likelihood, failed = _compiled.statistics_with_holes(

@@ -92,7 +92,9 @@ def _pieces(offsets, longest):
     sizes = np.diff(offsets)
     n_pieces = -(-sizes // longest)
     patterns = np.repeat(np.arange(len(sizes)), n_pieces)
-    number = np.arange(len(patterns)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    number = np.arange(len(patterns)) - np.repeat(
+        np.cumsum(n_pieces) - n_pieces, n_pieces
+    )
     starts = offsets[patterns] + number * longest
     sizes = np.minimum(longest, offsets[patterns + 1] - starts)
     order = np.argsort(sizes, kind="stable")
