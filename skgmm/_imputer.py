@@ -7,13 +7,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
     validate_data,
 )
 
+from ._fitted import FittedMixture
 from ._gaussian_mixture import GaussianMixture
 from ._validation import check_sample_weight
 
@@ -88,7 +88,7 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "mixture": [HasMethods(["fit", "score_samples"]), None],
+        "mixture": [FittedMixture, None],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
