@@ -245,15 +245,18 @@ def test_matrices_that_rounding_made_singular_are_repaired():
     assert all(np.all(np.isfinite(part)) for part in sums)
 
 
-def test_patterns_are_sorted_with_the_complete_rows_first():
-    X = punched(np.arange(2000.0).reshape(100, 20) % 7, 0.1, seed=1)
+@pytest.mark.parametrize("n_features", [1, 7, 20, 70])
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+def test_patterns_are_sorted_with_the_complete_rows_first(n_features, layout):
+    X = punched(np.ones((100, n_features)), 1 / n_features, seed=1)
     X[5], X[7] = 1.0, np.nan
+    X = layout(X)
     order, patterns = Patterns.of(X)
     seen = ~np.isnan(X[order])
     np.testing.assert_array_equal(
         order[: patterns.n_complete], np.sort(np.flatnonzero(~np.isnan(X).any(axis=1)))
     )
-    assert order[-1] == 7
+    assert np.isnan(X[order[-1]]).all()
     sizes = np.diff(patterns.offsets)
     np.testing.assert_array_equal(np.repeat(patterns.observed, sizes, axis=0), seen)
     assert len(np.unique(patterns.observed, axis=0)) == len(patterns.observed)

@@ -41,7 +41,7 @@ class Patterns:
         codes = np.packbits(missing, axis=1)
         words = -(-codes.shape[1] // 8)
         codes = np.pad(codes, ((0, 0), (0, 8 * words - codes.shape[1])))
-        codes = codes.view(">u8").astype(np.uint64)
+        codes = np.ascontiguousarray(codes).view(">u8").astype(np.uint64)
         order = np.lexsort(codes.T[::-1])
         codes = codes[order]
         new = np.flatnonzero(np.any(codes[1:] != codes[:-1], axis=1)) + 1
