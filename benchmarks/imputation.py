@@ -93,7 +93,7 @@ def with_errors(make):
 
 def iterative(rows, X, holes, rng):
     """Return the filled rows, the better of two log scores, and the seconds."""
-    make = lambda: IterativeImputer(max_iter=20, random_state=0)  # noqa: E731
+    make = lambda: IterativeImputer(random_state=0)  # noqa: E731
     filled, score, seconds = with_errors(make)(rows, X, holes, rng)
     draws = [
         IterativeImputer(

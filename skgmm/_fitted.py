@@ -192,11 +192,13 @@ class FittedMixture:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN where a value is missing.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats; ``log sum_k weight_k N(x; mean_k, covariance_k)``.
+            In nats; ``log sum_k weight_k N(x; mean_k, covariance_k)``, of the observed
+            values if some are missing; 0 if all are.
         """
         model, X = self._rows(X)
         with np.errstate(over="ignore"):
@@ -253,7 +255,8 @@ class FittedMixture:
         Returns
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
-            Rows sum to one, also for rows far from all components.
+            Given the observed values.  Rows sum to one, also for rows far from all
+            components.
         """
         return np.exp(self.predict_log_proba(X))
 
@@ -295,7 +298,7 @@ class FittedMixture:
         """Return the Bayesian information criterion: ``-2 log L + p log n``.
 
         Lower is better (mclust reports the negative).  ``n`` is the sum of the
-        weights.
+        weights of all rows, however much of them is missing.
 
         Parameters
         ----------

@@ -171,6 +171,13 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     All computing is done in float64, on features centred and scaled by powers of
     two, whatever the dtype of X; float32 rows give float32 attributes.
 
+    NaN stands for a value that is missing at random: whether it is missing may depend
+    on what was observed, not on the value itself.  The likelihood is that of the
+    observed values, and the E-step adds the conditional means and covariances of what
+    is missing to the moments [5]_; nothing is imputed.  Predictions and scores use what
+    was observed of a row.  A row of which nothing was observed has log-density 0 and
+    the weights as its posterior, and is one of the n observations.
+
     References
     ----------
     .. [1] C. M. Bishop (2006). Pattern Recognition and Machine Learning, chapter 9.
@@ -181,6 +188,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     .. [4] R. Varadhan and C. Roland (2008). Simple and globally convergent methods
        for accelerating the convergence of any EM algorithm.  Scandinavian Journal
        of Statistics 35, 335-353.
+    .. [5] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete
+       data via an EM approach.  Advances in Neural Information Processing Systems 6,
+       120-127.
 
     Examples
     --------
@@ -268,7 +278,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers of any kind.
+            Numbers of any kind; NaN where a value is missing at random.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.

@@ -38,7 +38,8 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
     mixture : GaussianMixture or None, default=None
         The mixture to fit; it is cloned.  None takes full covariances and one
         component, or two, three ... up to 10, as long as the BIC falls and no
-        component is degenerate.
+        component is degenerate; with ``init_params='bisect'`` and ``tol=1e-4``, which
+        is quick.
     sample_posterior : bool, default=False
         Whether holes are filled by draws from the conditional distribution, for
         multiple imputation, rather than by its mean.
@@ -217,10 +218,12 @@ def _fitted(mixture, X, sample_weight):
     if mixture is not None:
         return clone(mixture).fit(X, sample_weight=sample_weight)
     weight = check_sample_weight(sample_weight, len(X))
-    best = GaussianMixture().fit(X, sample_weight=sample_weight)
+    # What is filled in hardly depends on the last digits, nor on the very best optimum.
+    quick = {"init_params": "bisect", "tol": 1e-4}
+    best = GaussianMixture(1, **quick).fit(X, sample_weight=sample_weight)
     most = np.count_nonzero(weight) // (X.shape[1] + 2)
     for n_components in range(2, min(_MOST, most) + 1):
-        other = GaussianMixture(n_components)
+        other = GaussianMixture(n_components, **quick)
         with warnings.catch_warnings():
             # What is warned of is not chosen, or was said of one component.
             warnings.simplefilter("ignore")
