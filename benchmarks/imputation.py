@@ -151,8 +151,10 @@ def main():
         for name, X in chosen.items():
             result = measure(X, fraction, arguments.repeats)
             cells.append({"table": name, "fraction": fraction, "result": result})
-            own, *others = (np.array(v) * [1, -1, 1] for v in result.values())
-            wins += np.all([own < other for other in others], axis=0)
+            own, nearest, iterated = (np.array(v) * [1, -1, 1] for v in result.values())
+            better = [own < iterated, own < nearest]
+            better[1][2] = True  # nothing is as quick as the nearest neighbours
+            wins += np.all(better, axis=0)
             text = "   ".join(
                 f"{method.removesuffix('Imputer')} {r:.3f} {s:6.3f} {t:.3f} s"
                 for method, (r, s, t) in result.items()
@@ -160,7 +162,7 @@ def main():
             print(f"{fraction:.0%} {name:14} {X.shape!s:10} {text}", flush=True)
         print(
             f"{fraction:.0%}: ours is best in RMSE on {wins[0]}, in log score on "
-            f"{wins[1]}, in time on {wins[2]} of {len(chosen)} tables"
+            f"{wins[1]}, quicker than IterativeImputer on {wins[2]} of {len(chosen)} tables"
         )
     if arguments.output:
         report = {"provenance": provenance(), "cells": cells, "repeats": arguments}

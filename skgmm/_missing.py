@@ -25,7 +25,7 @@ from .kernels import Patterns
 _ROWS, _STEPS, _TOL = 20_000, 100, 1e-4
 
 # Multiplications of a pass, for factors, of which to warn: they take a minute or so.
-_WORK = 1e12
+_WORK = 1e11
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +95,18 @@ class HolesSource:
         return len(self._sorted[1][2].observed)
 
     @property
-    def work(self):
-        """Multiplications a component that each pass takes for factors."""
+    def factors(self):
+        """Multiplications a component that a pass takes for factors, roughly."""
         general = self.form.unit(1, self._d).general
         return float(self.n_patterns) * self._d * general.whiteners.size
+
+    @property
+    def work(self):
+        """Multiplications a component that a pass takes, roughly.
+
+        One for factors takes as long as dozens of the others.
+        """
+        return len(self.rows) * self._d * (self._d + 10) + 40 * self.factors
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
@@ -217,7 +225,7 @@ class HolesSource:
 
 def warn_of_many_patterns(source, n_components):
     """Warn if the factors of the patterns make each pass take minutes."""
-    work = n_components * source.work
+    work = n_components * source.factors
     if work > _WORK:
         warn(
             f"X has {source.n_patterns} patterns of missing values: each iteration "

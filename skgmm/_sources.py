@@ -43,6 +43,12 @@ class ArraySource:
         return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
 
     @property
+    def work(self):
+        """Multiplications a component that a pass takes, roughly."""
+        n_rows, n_features = self.rows.shape
+        return n_rows * n_features * (n_features + 10)
+
+    @property
     def log_jacobian(self):
         """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
         return self.frame.log_jacobian

@@ -104,7 +104,7 @@ def from_race(n_swaps):
         labels = first(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
         n_parts = labels.max() + 1
-        work = len(rows) * n_components * rows.shape[1] * (rows.shape[1] + 10)
+        work = n_components * sample.work
         if n_components == 1 or n_parts < n_components or work > _WORK:
             return mixture_of(labels)
         # The first race draws the same numbers whatever the random state.
