@@ -161,8 +161,8 @@ def main():
             )
             print(f"{fraction:.0%} {name:14} {X.shape!s:10} {text}", flush=True)
         print(
-            f"{fraction:.0%}: ours is best in RMSE on {wins[0]}, in log score on "
-            f"{wins[1]}, quicker than IterativeImputer on {wins[2]} of {len(chosen)} tables"
+            f"{fraction:.0%}, {len(chosen)} tables: ours is best in RMSE on {wins[0]}, "
+            f"in log score on {wins[1]}, quicker than IterativeImputer on {wins[2]}"
         )
     if arguments.output:
         report = {"provenance": provenance(), "cells": cells, "repeats": arguments}
