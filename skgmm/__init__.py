@@ -12,6 +12,8 @@ selection
     Tests of K components against K + 1; components merged into clusters.
 inference
     Standard errors of the parameters.
+GaussianMixtureImputer
+    A transformer that fills what is missing by the mixture of what is not.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
 plotting
@@ -27,11 +29,13 @@ The map of the package, from the user down
     Estimators made of mixtures, and the parameters that they pass on to these.
 ``_gaussian_mixture``, ``_fitted``, ``_distribution_methods``
     The estimator, and what every estimator that holds a mixture can do.
+``_imputer``
+    Estimators on top of it.
 ``_validation``, ``_progress``, ``_sklearn``
     The border: checks, reports and callbacks, conversion.
 ``_em``, ``_starts``
     The iteration and its starting points.
-``_sources``, ``_frame``, ``_statistics``
+``_sources``, ``_missing``, ``_frame``, ``_statistics``
     Who holds the rows, the coordinates they are seen in, what is summed over them.
 ``_regularisation``, ``families``
     From statistics to covariances.
@@ -46,6 +50,7 @@ The map of the package, from the user down
 from ._classifier import GaussianMixtureClassifier
 from ._gaussian_mixture import GaussianMixture
 from ._ic import GaussianMixtureIC
+from ._imputer import GaussianMixtureImputer
 from ._outlier_detector import GaussianMixtureOutlierDetector
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
@@ -56,6 +61,7 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureClassifier",
     "GaussianMixtureIC",
+    "GaussianMixtureImputer",
     "GaussianMixtureOutlierDetector",
     "GaussianMixtureRegressor",
     "show_versions",

@@ -129,7 +129,7 @@ class Problem:
             If a step fails.
         """
         objectives = []
-        if self.family.unconstrained:
+        if self.family.unconstrained and self.source.complete:
             terms = self.regularisation.terms
             mixture, totals = self.source.climb(mixture, terms, n_steps)
             objectives = self._per_observation(totals).tolist()
@@ -197,7 +197,7 @@ class Problem:
         return float(objective)
 
     def _per_observation(self, total):
-        return total / self.source.total_weight - self.source.frame.log_jacobian
+        return total / self.source.total_weight - self.source.log_jacobian
 
 
 def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
@@ -221,7 +221,7 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
     Fit
         Its objective is that of the mixture returned.
     """
-    if start.n_components == 1 and max_iter > 0:
+    if start.n_components == 1 and max_iter > 0 and problem.source.complete:
         return problem.single_gaussian()
     climb = Climb(problem, start, max_iter, monitor)
     (_leaps if accelerated else _steps)(climb, tol)

@@ -107,6 +107,11 @@ class FittedMixture(DistributionMethods):
     def precisions_cholesky_(self, value):
         self._assign("precisions_cholesky_", value)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def __sklearn_is_fitted__(self):
         return "_fitted_model" in vars(self) or "_assigned" in vars(self)
 
@@ -175,7 +180,13 @@ class FittedMixture(DistributionMethods):
         if nameless and _is_plain(X) and X.shape[1] == model.mixture.n_features:
             # What validate_data would let through; it takes longer than ten rows do.
             return model, X
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=False,
+        )
         if X.shape[1] != model.mixture.n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -189,11 +200,13 @@ class FittedMixture(DistributionMethods):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN where a value is missing.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats; ``log sum_k weight_k N(x; mean_k, covariance_k)``.
+            In nats; ``log sum_k weight_k N(x; mean_k, covariance_k)``, of the observed
+            values if some are missing; 0 if all are.
         """
         model, X = self._rows(X)
         with np.errstate(over="ignore"):
@@ -250,7 +263,8 @@ class FittedMixture(DistributionMethods):
         Returns
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
-            Rows sum to one, also for rows far from all components.
+            Given the observed values.  Rows sum to one, also for rows far from all
+            components.
         """
         return np.exp(self.predict_log_proba(X))
 
@@ -309,7 +323,7 @@ class FittedMixture(DistributionMethods):
         """Return the Bayesian information criterion: ``-2 log L + p log n``.
 
         Lower is better (mclust reports the negative).  ``n`` is the sum of the
-        weights.
+        weights of all rows, however much of them is missing.
 
         Parameters
         ----------

@@ -38,7 +38,7 @@ class Frame:
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, rows, sample_weight, *, per_feature=True):
+    def of(cls, rows, sample_weight, *, per_feature=True, holes=False):
         """Return the frame of weighted rows.
 
         Parameters
@@ -48,9 +48,11 @@ class Frame:
             Positive.
         per_feature : bool, default=True
             Whether each feature has a scale of its own.
+        holes : bool, default=False
+            Whether there are NaN: moments are those of the other values.
         """
-        low, high = _extremes(rows)
-        centre, variance, size = _moments(rows, sample_weight, low, high)
+        low, high = _extremes(rows, holes)
+        centre, variance, size = _moments(rows, sample_weight, low, high, holes)
         variance[low == high] = 0.0
         deviation = np.sqrt(variance) * size
         if not per_feature:
@@ -92,13 +94,14 @@ def _blocks(rows):
     return (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS))
 
 
-def _extremes(rows):
-    low = np.min([rows[b].min(axis=0) for b in _blocks(rows)], axis=0)
-    high = np.max([rows[b].max(axis=0) for b in _blocks(rows)], axis=0)
+def _extremes(rows, holes):
+    least, greatest = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
+    low = least.reduce([least.reduce(rows[b]) for b in _blocks(rows)])
+    high = greatest.reduce([greatest.reduce(rows[b]) for b in _blocks(rows)])
     return low.astype(float), high.astype(float)
 
 
-def _moments(rows, sample_weight, low, high):
+def _moments(rows, sample_weight, low, high, holes):
     """Return means, and variances in units of ``size**2``, and the sizes.
 
     Sizes are powers of two near half the range: nothing overflows, and nothing is
@@ -108,13 +111,18 @@ def _moments(rows, sample_weight, low, high):
     half = np.maximum(high - middle, middle - low)
     size = np.exp2(np.ceil(np.log2(np.where(half > 0, half, 1.0))))
     total = sample_weight.sum()
+    if holes:
+        total = sum(sample_weight[b] @ ~np.isnan(rows[b]) for b in _blocks(rows))
 
     def mean(power, origin):
         sums = sum(
-            sample_weight[b] @ ((rows[b] - origin) / size) ** power
+            sample_weight[b] @ cells(((rows[b] - origin) / size) ** power)
             for b in _blocks(rows)
         )
         return sums / total
+
+    def cells(values):
+        return np.nan_to_num(values, copy=False) if holes else values
 
     centre = middle + size * mean(1, middle)
     return centre, mean(2, centre), size

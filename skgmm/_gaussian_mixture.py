@@ -15,12 +15,14 @@ from . import _sklearn
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
+from ._missing import HolesSource, warn_of_many_patterns
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._validation import (
     check_enough_rows,
+    check_observed,
     check_representable,
     check_sample_weight,
     check_start,
@@ -29,6 +31,7 @@ from ._validation import (
 from ._warnings import warn
 from .families import FAMILIES, Family
 from .forms import NotPositiveDefinite
+from .kernels import has_holes
 
 
 class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -185,6 +188,13 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     All computing is done in float64, on features centred and scaled by powers of
     two, whatever the dtype of X; float32 rows give float32 attributes.
 
+    NaN stands for a value that is missing at random: whether it is missing may depend
+    on what was observed, not on the value itself.  The likelihood is that of the
+    observed values, and the E-step adds the conditional means and covariances of what
+    is missing to the moments [6]_; nothing is imputed.  Predictions and scores use what
+    was observed of a row.  A row of which nothing was observed has log-density 0 and
+    the weights as its posterior, and is one of the n observations.
+
     References
     ----------
     .. [1] C. M. Bishop (2006). Pattern Recognition and Machine Learning, chapter 9.
@@ -198,6 +208,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     .. [5] G. Celeux and G. Govaert (1995). Gaussian parsimonious clustering models.
        Pattern Recognition 28, 781-793; L. Scrucca et al. (2016). mclust 5.  The R
        Journal 8, 289-317.
+    .. [6] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete
+       data via an EM approach.  Advances in Neural Information Processing Systems 6,
+       120-127.
 
     Examples
     --------
@@ -288,7 +301,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers of any kind.
+            Numbers of any kind; NaN where a value is missing at random.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
@@ -328,18 +341,20 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit(self, X, sample_weight, context):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+        )
         family = self._family(X.shape[1])
         if warm:
             check_warm_start(before, family, self.n_components, X.shape[1])
         rng = check_random_state(self.random_state)
-        weight, kept = _kept(X, sample_weight)
+        weight, kept, empty = _kept(X, sample_weight)
         start = (
             Start.at(before.mixture)
             if warm
             else check_start(self, family, X, kept, rng)
         )
-        source = _source(X[kept], weight[kept], family, self.n_components)
+        source = _source(X[kept], weight[kept], empty, family, self.n_components)
         problem = Problem(source, family, _regularisation(self.reg_covar, source))
         n_starts = self.n_init if start.varies else 1
 
@@ -499,16 +514,25 @@ def unchanged_on_failure(estimator):
 
 
 def _kept(X, sample_weight):
-    """Return the weights of rows, and an index of those that have any."""
+    """Return the weights of rows, and an index of those that have any.
+
+    The rows of which nothing was observed are left out too: their weight comes third.
+    """
     weight = check_sample_weight(sample_weight, len(X))
     present = slice(None) if sample_weight is None else weight > 0
-    return weight, slice(None) if np.all(present) else present
+    if has_holes(X):
+        weighted, present = weight > 0, (weight > 0) & ~np.isnan(X).all(axis=1)
+        return weight, present, float(weight[weighted & ~present].sum())
+    return weight, slice(None) if np.all(present) else present, 0.0
 
 
-def _source(rows, weight, family, n_components, *, warns=True):
+def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
     """Return the source of rows, after checking that they can be fitted."""
+    holes = has_holes(rows)
+    if holes or empty_weight:
+        check_observed(rows)
     check_enough_rows(len(rows), n_components)
-    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    frame = Frame.of(rows, weight, per_feature=family.per_feature, holes=holes)
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.deviation == 0)
     if warns and constant.size and len(rows) > 1:
@@ -517,6 +541,10 @@ def _source(rows, weight, family, n_components, *, warns=True):
             "nothing about the components. Leave them out.",
             UserWarning,
         )
+    if holes or empty_weight:
+        source = HolesSource(rows, weight, frame, family.form, empty_weight)
+        warn_of_many_patterns(source, n_components)
+        return source
     return ArraySource(rows, weight, frame)
 
 

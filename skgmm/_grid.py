@@ -65,7 +65,8 @@ def check_families(covariance_type, n_features):
             "covariance_type must be 'all', or one or more of "
             f"{sorted(FAMILIES)}; got {covariance_type!r}."
         )
-    families = [FAMILIES[name] for name in dict.fromkeys(names)]
+    # A family may have several names.
+    families = list(dict.fromkeys(FAMILIES[name] for name in names))
     if every and n_features == 1:
         # There is neither shape nor orientation: volumes are equal, or they are not.
         first = {family.n_parameters(3, 1): family for family in reversed(families)}
@@ -203,7 +204,7 @@ class Grid:
         row = replace(
             row,
             log_likelihood=problem.log_likelihood(row.fit),
-            degenerate=tuple(problem.degenerate(row.fit.mixture)),
+            degenerate=tuple(problem.degenerate(row.fit)),
         )
         return replace(row, value=float(self._criterion(row, problem)))
 
@@ -218,5 +219,5 @@ def evidence_of(row, problem, criterion):
     _, entropy = mixture.likelihood_and_entropy(source.rows, source.sample_weight)
     if row.n_components == 1:
         return replace(evidence, entropy=0.0, single=row.log_likelihood)
-    single = Fit(*problem.single_gaussian())
+    single = problem.single_gaussian()
     return replace(evidence, entropy=entropy, single=problem.log_likelihood(single))

@@ -18,8 +18,8 @@ from ._gaussian_mixture import (
     _kept,
     _regularisation,
     _source,
-    _unchanged_on_failure,
     _warn_of_result,
+    unchanged_on_failure,
 )
 from ._grid import (
     Grid,
@@ -229,7 +229,7 @@ class GaussianMixtureIC(
         """
         most = most_models(self.n_components, self.covariance_type)
         context = self._init_callback_context(max_subtasks=most)
-        with _unchanged_on_failure(self), visible_log(self.verbose):
+        with unchanged_on_failure(self), visible_log(self.verbose):
             self._fit(X, sample_weight, context)
         return self
 
@@ -254,7 +254,7 @@ class GaussianMixtureIC(
         numbers = check_numbers(self.n_components)
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         families = check_families(self.covariance_type, X.shape[1])
-        weight, kept = _kept(X, sample_weight)
+        weight, kept, _ = _kept(X, sample_weight)
         problems = _problems(X[kept], weight[kept], families, self.reg_covar)
 
         def model(family, fit):
@@ -346,7 +346,7 @@ def _problems(rows, weight, families, reg_covar):
     for family in families:
         if family.per_feature not in grounds:
             # More components than rows are an error of those models only.
-            source = _source(rows, weight, family, 1, warns=not grounds)
+            source = _source(rows, weight, 0.0, family, 1, warns=not grounds)
             grounds[family.per_feature] = source, _regularisation(reg_covar, source)
     return {
         family: Problem(

@@ -1,6 +1,6 @@
 """Mixture: the immutable value that is fitted, evaluated and sampled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,7 +50,11 @@ class Mixture:
         out = np.empty(len(rows))
 
         def part(chunk):
-            out[chunk] = kernels.log_density(rows[chunk], self)
+            part = rows[chunk]
+            if kernels.has_holes(part):
+                out[chunk], _ = self._with_holes(part)
+            else:
+                out[chunk] = kernels.log_density(part, self)
 
         self._in_chunks(part, rows)
         return out
@@ -63,9 +67,12 @@ class Mixture:
         densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
 
         def part(chunk):
-            densities[chunk], out[chunk] = kernels.log_responsibilities(
-                rows[chunk], self
-            )
+            part = rows[chunk]
+            if kernels.has_holes(part):
+                densities[chunk], out[chunk] = self._with_holes(part)
+            else:
+                answer = kernels.log_responsibilities(part, self)
+                densities[chunk], out[chunk] = answer
 
         self._in_chunks(part, rows)
         far = np.flatnonzero(densities == -np.inf)
@@ -104,13 +111,62 @@ class Mixture:
         largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
 
         def part(chunk):
-            largest[chunk], out[chunk] = kernels.labels(rows[chunk], self)
+            part = rows[chunk]
+            if kernels.has_holes(part):
+                largest[chunk], logs = self._with_holes(part)
+                out[chunk] = logs.argmax(axis=1)
+            else:
+                largest[chunk], out[chunk] = kernels.labels(part, self)
 
         self._in_chunks(part, rows)
         far = np.flatnonzero(largest == -np.inf)
         if far.size:
             out[far] = self._nearest(rows[far])
         return out
+
+    def completed(self, rows, noise=None):
+        """Return rows (n, D) with a value for each NaN.
+
+        The conditional mean, given what was observed of the row; or a draw from the
+        conditional distribution, by ``noise`` of shape (n, D + 1), uniform in the
+        first column and normal in the others.
+        """
+        out, general = np.empty(rows.shape), self.general()
+
+        def part(chunk):
+            own = out[chunk]
+            own[...] = rows[chunk]
+            order, patterns = kernels.Patterns.of(own)
+            others = order[patterns.n_complete :]
+            if len(others):
+                drawn = None if noise is None else noise[chunk][others]
+                own[others] = kernels.completed(
+                    own[others], general, patterns.incomplete(), drawn
+                )
+
+        self._in_chunks(part, rows)
+        return out
+
+    def general(self):
+        """Return the same mixture with covariances in the form that knows holes."""
+        return replace(self, covariances=self.covariances.general)
+
+    def _with_holes(self, rows):
+        """Return log-densities and log-responsibilities of rows of which some have NaN.
+
+        Those of complete rows are what they are without the others.
+        """
+        densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
+        order, patterns = kernels.Patterns.of(rows)
+        whole, others = order[: patterns.n_complete], order[patterns.n_complete :]
+        if len(whole):
+            answer = kernels.log_responsibilities(rows[whole], self)
+            densities[whole], out[whole] = answer
+        answer = kernels.log_responsibilities_with_holes(
+            rows[others], self.general(), patterns.incomplete()
+        )
+        densities[others], out[others] = answer
+        return densities, out
 
     def _in_chunks(self, part, rows):
         """Call ``part`` for chunks of rows, by several threads."""
@@ -123,7 +179,9 @@ class Mixture:
         Each row is divided by its size first, so that no square overflows.
         """
         z = np.asarray(rows.T, dtype=np.float64)
-        size = np.exp2(np.floor(np.log2(np.abs(z).max(axis=0))))
+        size = np.exp2(np.floor(np.log2(np.nanmax(np.abs(z), axis=0))))
+        if np.isnan(z).any():
+            return self._nearest_with_holes(z.T / size[:, np.newaxis], size)
         origin = np.zeros((1, self.n_features))
         distances = np.empty((self.n_components, len(rows)))
         for k, mean in enumerate(self.means):
@@ -131,6 +189,17 @@ class Mixture:
             distances[k] = self.covariances.take([k]).mahalanobis(residual, origin)
         distances[self.weights == 0] = np.inf
         return distances.argmin(axis=0)
+
+    def _nearest_with_holes(self, rows, size):
+        answer, covariances = [], self.covariances.general
+        for row, unit in zip(rows, size, strict=True):
+            observed = ~np.isnan(row)
+            holes = covariances.with_holes(observed[np.newaxis], observed)
+            e = np.where(observed, row - self.means / unit, 0.0)
+            distances = holes.mahalanobis(e[:, np.newaxis, np.newaxis])[:, 0, 0]
+            distances[self.weights == 0] = np.inf
+            answer.append(distances.argmin())
+        return np.array(answer)
 
     def sample(self, counts, rng):
         """Draw ``counts[k]`` rows of each component, one component after another."""

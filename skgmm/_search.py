@@ -36,7 +36,7 @@ class Starts:
         self._fields = {}
         for problem in {p.family.per_feature: p for p in problems}.values():
             source = problem.source
-            part = source if sample is whole else replace(sample, frame=source.frame)
+            part = source if sample is whole else sample.seen_as(source)
             self._fields[problem.family.per_feature] = Field.of(problem, part), part
         generators = [np.random.RandomState(0), *[rng] * (n_races - 1)]
         # In the frame that scales each feature, if a family has it.
@@ -100,7 +100,7 @@ def partitions(field, sample, n_components, generators):
             f"X has only {n_parts} distinct rows, fewer than "
             f"n_components={n_components}"
         )
-    if n_components == 1 or is_large(rows, n_components):
+    if n_components == 1 or is_large(sample, n_components):
         return [first]
     sphered = _sphered(field)
     found = [first]

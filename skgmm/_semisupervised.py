@@ -111,8 +111,9 @@ class PartlyLabelled:
         rows = np.concatenate([self.rows[c], self.unknown[present]])
         weight = np.concatenate([self.weights[c], share[present]])
         source = ArraySource(rows, weight, self.frame)
-        statistics = source.statistics(model.mixtures[c])
-        return self.families[c].maximise(statistics, self.regularisation)
+        previous = model.mixtures[c]
+        statistics = source.statistics(previous)
+        return self.families[c].maximise(statistics, self.regularisation, previous)
 
 
 def in_itself(frame):

@@ -1,6 +1,6 @@
 """Sources: who holds the rows, and sums the passes over them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,8 @@ class ArraySource:
     sample_weight: np.ndarray
     frame: Frame
 
+    complete = True  # rows have no holes
+
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
@@ -39,6 +41,17 @@ class ArraySource:
     def n_observations(self):
         """Their number; rows whose weights are all below one are fractions of one."""
         return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+
+    @property
+    def work(self):
+        """Multiplications a component that a pass takes, roughly."""
+        n_rows, n_features = self.rows.shape
+        return n_rows * n_features * (n_features + 10)
+
+    @property
+    def log_jacobian(self):
+        """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
+        return self.frame.log_jacobian
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
@@ -129,6 +142,10 @@ class ArraySource:
             self.rows, self.sample_weight, *frame, labels, n_classes, form
         )
         return Statistics(count, np.zeros_like(means), second, 0.0, means, form)
+
+    def seen_as(self, source):
+        """Return these rows, a sample, in the frame of another source of all rows."""
+        return replace(self, frame=source.frame)
 
     def sample(self, size, rng):
         """Return a source of at most ``size`` rows, drawn without replacement."""

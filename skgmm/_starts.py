@@ -104,7 +104,7 @@ def from_race(n_swaps):
         labels = first(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
         n_parts = labels.max() + 1
-        large = is_large(rows, n_components)
+        large = is_large(sample, n_components)
         if n_components == 1 or n_parts < n_components or large:
             return mixture_of(labels)
         # The first race draws the same numbers whatever the random state.
@@ -121,10 +121,9 @@ def sample_of(problem, n_components, rng):
     return problem.source.sample(size, rng)
 
 
-def is_large(rows, n_components):
+def is_large(sample, n_components):
     """Tell whether a race would take minutes."""
-    n_rows, n_features = rows.shape
-    return n_rows * n_components * n_features * (n_features + 10) > _WORK
+    return n_components * sample.work > _WORK
 
 
 def _standardised(sample):

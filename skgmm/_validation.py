@@ -101,6 +101,17 @@ def check_enough_rows(n_rows, n_components):
         )
 
 
+def check_observed(rows):
+    """Raise if there is a feature of which nothing was observed."""
+    unknown = np.isnan(rows).all(axis=0)
+    if unknown.any():
+        raise ValueError(
+            "X must have at least one observed value of each feature; features "
+            f"{np.flatnonzero(unknown).tolist()} are NaN in all rows (rows of weight "
+            "zero do not count). Leave these features out."
+        )
+
+
 def check_representable(frame, dtype):
     """Raise if a variance would overflow or underflow in the dtype of the result."""
     finfo = np.finfo(dtype)

@@ -26,7 +26,6 @@ from ._progress import Silent
 from ._search import Starts, fit_model
 from ._threads import single_threaded_blas
 from ._validation import check_sample_weight
-from .families import FAMILIES
 
 __all__ = ["likelihood_ratio_test", "merge_components", "split_likelihood_ratio_test"]
 
@@ -278,7 +277,7 @@ def _template(mixture):
 def _checked(template, X, sample_weight):
     """Return the rows that have a weight, and the weights."""
     X = validate_data(template, X, dtype=[np.float64, np.float32])
-    weight, kept = _kept(X, sample_weight)
+    weight, kept, _ = _kept(X, sample_weight)
     return X[kept], weight[kept]
 
 
@@ -295,8 +294,8 @@ class _Comparison:
 
     def __init__(self, template, X, weight, rng):
         self._template, self._rng, self._dtype = template, rng, X.dtype
-        family = FAMILIES[template.covariance_type]
-        source = _source(X, weight, family, template.n_components + 1)
+        family = template._family(X.shape[1])
+        source = _source(X, weight, 0.0, family, template.n_components + 1)
         regularisation = _regularisation(template.reg_covar, source)
         self.problem = Problem(source, family, regularisation)
         self._fits = []
@@ -335,7 +334,7 @@ class _Comparison:
         estimator._set_model(Model(mixture, self.problem.family, self._dtype))
         estimator.n_features_in_ = mixture.n_features
         estimator.converged_, estimator.n_iter_ = fit.converged, fit.n_iter
-        estimator.degenerate_ = self.problem.degenerate(fit.mixture)
+        estimator.degenerate_ = self.problem.degenerate(fit)
         return estimator
 
 

@@ -310,6 +310,20 @@ class Covariances(ABC):
         one component each and that these covariances say nothing of the data.
         """
 
+    # ---- rows with holes --------------------------------------------------
+    @property
+    @abstractmethod
+    def general(self):
+        """The same covariances as `Full` or `Diag`: those know rows with holes."""
+
+    @staticmethod
+    @abstractmethod
+    def from_general(second):
+        """Return second moments in the shape of the form, from those of `general`.
+
+        ``second`` is (K, D, D), or (K, D) where there are no correlations.
+        """
+
     @staticmethod
     @abstractmethod
     def shift_scatter(second, count, shift):

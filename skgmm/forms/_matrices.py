@@ -23,6 +23,19 @@ def whiteners(matrices):
     return out
 
 
+def safe_whiteners(matrices):
+    """Return `whiteners`, of a repaired matrix where rounding left it no factor."""
+    matrices, out, start = matrices.copy(), np.empty_like(matrices), 0
+    while start < len(matrices):
+        out[start:], failed = kernels.whiteners(matrices[start:])
+        if failed is None:
+            break
+        # What comes before is done.
+        start += failed
+        matrices[start] = repaired(matrices[start])
+    return out
+
+
 def inverses(matrices):
     """Return the inverses of symmetric positive definite matrices (K, D, D)."""
     return grams(whiteners(matrices))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._base import averages, keeps_digits, residuals, squared_norms
+from ._holes import VarianceHoles
 from ._variances import VarianceCovariances
 
 
@@ -85,6 +86,18 @@ class Diag(VarianceCovariances):
     def split(self, given, free):
         slopes = np.zeros((self.n_components, len(free), len(given)))
         return slopes, self.marginal(free)
+
+    @property
+    def general(self):
+        return self
+
+    def with_holes(self, observed, varies):
+        """Return how these covariances see rows with holes, see `VarianceHoles`."""
+        return VarianceHoles(self.values, observed, varies)
+
+    @staticmethod
+    def from_general(second):
+        return second
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(

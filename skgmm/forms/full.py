@@ -5,6 +5,7 @@ from scipy.linalg import solve_triangular
 
 from . import _matrices
 from ._base import residuals, squared_norms
+from ._holes import MatrixHoles
 from ._matrices import MatrixCovariances
 
 
@@ -60,6 +61,18 @@ class Full(MatrixCovariances):
     @classmethod
     def from_precisions(cls, precisions, n_components, n_features):
         return cls(_matrices.inverses(precisions), n_components, n_features)
+
+    @property
+    def general(self):
+        return self
+
+    def with_holes(self, observed, varies):
+        """Return how these covariances see rows with holes, see `MatrixHoles`."""
+        return MatrixHoles(self.values, observed, varies)
+
+    @staticmethod
+    def from_general(second):
+        return second
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         for k, root in enumerate(np.sqrt(responsibilities)):

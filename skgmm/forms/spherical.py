@@ -10,6 +10,7 @@ from ._base import (
     squared_norms,
 )
 from ._variances import VarianceCovariances
+from .diag import Diag
 
 
 class Spherical(VarianceCovariances):
@@ -83,6 +84,19 @@ class Spherical(VarianceCovariances):
     def split(self, given, free):
         slopes = np.zeros((self.n_components, len(free), len(given)))
         return slopes, self.marginal(free)
+
+    @property
+    def general(self):
+        sizes = self.n_components, self.n_features
+        values, whiteners = (
+            np.repeat(array[:, np.newaxis], self.n_features, axis=1)
+            for array in (self.values, self.whiteners)
+        )
+        return Diag(values, *sizes, whiteners)
+
+    @staticmethod
+    def from_general(second):
+        return second.mean(axis=1)
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         if not hard and _accumulate_products(

@@ -95,6 +95,16 @@ class Tied(MatrixCovariances):
         between = offsets.T @ (first + 0.5 * count[:, np.newaxis] * offsets)
         return total - between - between.T
 
+    @property
+    def general(self):
+        shape = self.n_components, *self.values.shape
+        whiteners = np.broadcast_to(self.whiteners, shape)
+        return Full(self.dense(), self.n_components, self.n_features, whiteners)
+
+    @staticmethod
+    def from_general(second):
+        return second.sum(axis=0)
+
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
         # Components that lie far apart share no rows: each takes those with a part
         # in it, so that this costs one product too.

@@ -7,7 +7,8 @@ default, the compiled ones if they were built.
 
 import os
 
-from . import reference
+from . import holes, reference
+from .holes import Patterns
 from .reference import LOG_2PI
 
 
@@ -43,15 +44,27 @@ log_responsibilities = _passes.log_responsibilities
 labels = _passes.labels
 whiteners = _passes.whiteners
 
+statistics_with_holes = getattr(_passes, "statistics_with_holes", holes.statistics)
+log_responsibilities_with_holes = holes.log_responsibilities
+conditional_scatter = holes.conditional_scatter
+completed = holes.completed
+has_holes = holes.has_holes
+
 __all__ = [
     "LOG_2PI",
+    "Patterns",
     "class_moments",
     "climb",
+    "completed",
+    "conditional_scatter",
+    "has_holes",
     "kmeans",
     "labels",
     "log_density",
     "log_responsibilities",
+    "log_responsibilities_with_holes",
     "moments",
     "statistics",
+    "statistics_with_holes",
     "whiteners",
 ]

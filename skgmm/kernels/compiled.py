@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import _compiled, reference
+from . import _compiled, holes, reference
 from .reference import LOG_2PI
 
 FORMS = {"full": 0, "tied": 1, "diag": 2, "spherical": 3}
@@ -42,6 +42,42 @@ def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
         second,
     )
     return count, first, second if within else np.zeros(()), log_likelihood
+
+
+def statistics_with_holes(
+    rows, sample_weight, centre, scale, mixture, patterns, varies
+):
+    """See `holes.statistics`."""
+    arguments = rows, sample_weight, centre, scale, mixture, patterns, varies
+    kind = mixture.covariances.kind
+    if not _can_read(rows) or kind not in ("full", "diag"):
+        return holes.statistics(*arguments)
+    means, values = mixture.means, mixture.covariances.values
+    shapes = len(means), means.shape, values.shape
+    count, first, second = (np.zeros(shape) for shape in shapes)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(mixture.weights)
+    log_likelihood, failed = _compiled.statistics_with_holes(
+        instruction_set,
+        FORMS[kind],
+        rows,
+        sample_weight,
+        centre,
+        1.0 / scale,
+        means,
+        values,
+        log_weights,
+        patterns.offsets,
+        patterns.observed,
+        varies,
+        count,
+        first,
+        second,
+    )
+    if failed:
+        # Rounding left a matrix without a factor: NumPy's pass repairs it.
+        return holes.statistics(*arguments)
+    return count, first, second, log_likelihood
 
 
 def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):

@@ -15,6 +15,7 @@ struct Rows {
   int64_t weight_stride;
   const double* centre;  // null: rows are in the mixture's coordinates already
   const double* inverse_scale;
+  const int* features;  // which columns are read, n_features of them; null: the first
 };
 
 // A mixture: log_coefficients (K,) are log(weight) - (D log(2 pi) + log|C|) / 2,
@@ -29,6 +30,16 @@ struct Sums {
   double *count, *first, *second, *log_likelihood;
 };
 
+// Which features (D,) are observed in rows offsets[p] to offsets[p + 1]; and which have
+// conditional variances.
+struct Holes {
+  int64_t n_patterns;
+  const int64_t* offsets;
+  const bool *observed, *varies;
+};
+
+enum Outcome { DONE, NO_MEMORY, NO_FACTOR };
+
 // Where densities go: with labels, log_density has the largest log joint densities.
 struct Densities {
   double *log_density, *log_responsibilities;
@@ -40,6 +51,9 @@ enum Form { FULL, TIED, DIAG, SPHERICAL, N_FORMS };
 // The passes of one instruction set; each returns false if memory is short.
 struct Passes {
   bool (*statistics[N_FORMS])(const Rows&, const Model&, const Sums&);
+  // Of full and of diagonal covariances, which are in the place of the whiteners, as
+  // are log(weight) in that of log_coefficients.
+  Outcome (*statistics_with_holes[2])(const Rows&, const Model&, const Holes&, const Sums&);
   bool (*densities[N_FORMS])(const Rows&, const Model&, const Densities&);
   void (*exponentials)(const double*, double*, int64_t);
   void (*logarithms)(const double*, double*, int64_t);

@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -10,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "climb.hpp"
@@ -21,6 +23,8 @@ using AnyRows = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
 using Weights = nb::ndarray<const double, nb::ndim<1>, nb::device::cpu>;
 using Input = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
+using Offsets = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
+using Flags = nb::ndarray<const bool, nb::c_contig, nb::device::cpu>;
 using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
 
 extern const Passes skgmm_passes_baseline;
@@ -125,6 +129,43 @@ static double statistics(const std::string& isa, int form, AnyRows data, Weights
   }
   if (!ok) throw std::bad_alloc();
   return log_likelihood;
+}
+
+// Sums over rows with holes, sorted by pattern; `spread` are the covariances, in the shape
+// of their form.  Returns the log-likelihood, and whether a matrix had no factor: then the
+// sums are not all there.
+static std::pair<double, bool> statistics_with_holes(
+    const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
+    Input inverse_scale, Input means, Input spread, Input log_weights, Offsets offsets,
+    Flags observed, Flags varies, Output count, Output first, Output second) {
+  check(form == FULL || form == DIAG);
+  Rows rows = rows_of(data);
+  const Model model = model_of(form, means, spread, log_weights, centre);
+  const std::size_t k = model.n_components, d = model.n_features;
+  check(rows.n_features == model.n_features && weight.size() == data.shape(0));
+  check(centre.size() == d && inverse_scale.size() == d && varies.size() == d);
+  check(count.size() == k && first.size() == k * d);
+  check(second.size() == form_size(form, k, d));
+  check(offsets.size() > 0 && observed.size() == (offsets.size() - 1) * d);
+  const std::size_t n_patterns = offsets.size() - 1;
+  for (std::size_t p = 0; p < n_patterns; ++p)
+    check(0 <= offsets.data()[p] && offsets.data()[p] <= offsets.data()[p + 1]);
+  check(offsets.data()[n_patterns] <= rows.n_rows);
+  rows.weight = weight.data();
+  rows.weight_stride = weight.stride(0);
+  rows.centre = centre.data();
+  rows.inverse_scale = inverse_scale.data();
+  double log_likelihood = 0;
+  const Sums sums = {count.data(), first.data(), second.data(), &log_likelihood};
+  const Holes holes = {int64_t(n_patterns), offsets.data(), observed.data(), varies.data()};
+  const auto pass = passes_of(isa).statistics_with_holes[form == DIAG];
+  Outcome outcome;
+  {
+    nb::gil_scoped_release release;
+    outcome = pass(rows, model, holes, sums);
+  }
+  if (outcome == NO_MEMORY) throw std::bad_alloc();
+  return {log_likelihood, outcome == NO_FACTOR};
 }
 
 static void densities(const std::string& isa, int form, AnyRows data, Input means,
@@ -235,6 +276,8 @@ NB_MODULE(_compiled, m) {
   const auto out = nb::arg().noconvert();
   const auto maybe = nb::arg().noconvert().none();
   m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, maybe);
+  m.def("statistics_with_holes", &statistics_with_holes, in, in, in, in, in, in, in, in, in,
+        in, in, in, out, out, out);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
   m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);

@@ -176,9 +176,10 @@ void load_rows(const Rows& rows, int64_t begin, int count, double* z) {
     const T* from = data + p * PANEL * row_stride;
     const int here = count - p * PANEL < PANEL ? count - p * PANEL : PANEL;
     for (int j = 0; j < d; ++j) {
-      const double centre = rows.centre ? rows.centre[j] : 0.0;
-      const double factor = rows.centre ? rows.inverse_scale[j] : 1.0;
-      const T* value = from + j * column_stride;
+      const int feature = rows.features ? rows.features[j] : j;
+      const double centre = rows.centre ? rows.centre[feature] : 0.0;
+      const double factor = rows.centre ? rows.inverse_scale[feature] : 1.0;
+      const T* value = from + feature * column_stride;
       double* to = panel + j * PANEL;
       for (int b = 0; b < here; ++b)
         to[b] = (double(value[b * row_stride]) - centre) * factor;
@@ -1106,6 +1107,314 @@ bool densities(const Rows& rows, const Model& model, const Densities& out) {
   return true;
 }
 
+// ---- rows with holes ------------------------------------------------------------------
+//
+// See forms/_holes.py for the formulas, kernels/holes.py for the passes in NumPy.
+
+constexpr double LOG_2PI = 1.8378770664093453;
+
+// The rows from `begin` on, of some features only.
+Rows part_of(const Rows& rows, int64_t begin, int64_t end, const int* features, int count) {
+  Rows part = rows;
+  const int64_t skipped = begin * rows.row_stride * (rows.is_float32 ? 4 : 8);
+  part.data = static_cast<const char*>(rows.data) + skipped;
+  part.weight = rows.weight + begin * rows.weight_stride;
+  part.n_rows = end - begin;
+  part.features = features;
+  part.n_features = count;
+  return part;
+}
+
+// Replace a by a triangle of its Cholesky factor and write the whitener to w; false where
+// whiteners of the module are refused.  Elimination, row by row: inner loops are vectors.
+bool whiten(double* a, int d, double* w) {
+  std::memset(w, 0, std::size_t(d) * d * 8);
+  for (int p = 0; p < d; ++p) w[p * d + p] = a[p * d + p];
+  for (int p = 0; p < d; ++p) {
+    double *row = a + p * d, *own = w + p * d;
+    const double pivot = row[p], smallest = d * 2.220446049250313e-16 * own[p];
+    if (!(pivot > smallest && pivot < std::numeric_limits<double>::infinity())) return false;
+    const double factor = 1.0 / __builtin_sqrt(pivot);
+    own[p] = 1.0;
+    for (int j = 0; j <= p; ++j) own[j] *= factor;
+    for (int j = p; j < d; ++j) row[j] *= factor;
+    for (int i = p + 1; i < d; ++i) {
+      double *below = a + i * d, *other = w + i * d;
+      const double part = row[i];
+      for (int j = i; j < d; ++j) below[j] -= part * row[j];
+      for (int j = 0; j <= p; ++j) other[j] -= part * own[j];
+    }
+  }
+  return true;
+}
+
+// One pattern of holes under full covariances: the mixture of what is observed, and what
+// its sums are in all features.
+class MatrixPattern {
+ public:
+  static std::size_t scratch(std::size_t k, std::size_t d) {
+    return 2 * padded(k * d * d) + 3 * padded(k * d) + 3 * padded(k) + 2 * padded(d * d) +
+           3 * padded(d);
+  }
+
+  MatrixPattern(const Model& m, Scratch& memory) : model(m), k(m.n_components), d(m.n_features) {
+    const std::size_t square = std::size_t(d) * d;
+    whiteners = memory.take(k * square);
+    second = memory.take(k * square);
+    means = memory.take(std::size_t(k) * d);
+    first = memory.take(std::size_t(k) * d);
+    coefficients = memory.take(k);
+    count = memory.take(k);
+    matrix = memory.take(square);
+    moved = memory.take(square);
+    room = memory.take(d);
+    residuals = memory.take(std::size_t(k) * d);
+    parts = memory.take(k);
+    observed = reinterpret_cast<int*>(memory.take(d));
+    missing = reinterpret_cast<int*>(memory.take(d));
+  }
+
+  // Take a pattern; false if a matrix has no factor.
+  bool prepare(const bool* seen, const bool* varies) {
+    o = m = 0;
+    for (int j = 0; j < d; ++j) {
+      if (seen[j]) observed[o++] = j;
+      if (!seen[j] && varies[j]) missing[m++] = j;
+    }
+    for (int c = 0; c < k; ++c) {
+      const double* from = covariance(c);
+      for (int i = 0; i < o; ++i)
+        for (int j = 0; j < o; ++j) matrix[i * o + j] = from[observed[i] * d + observed[j]];
+      double* w = whiteners + c * o * o;
+      if (!whiten(matrix, o, w)) return false;
+      coefficients[c] = model.log_coefficients[c] - 0.5 * o * LOG_2PI;
+      for (int i = 0; i < o; ++i) {
+        coefficients[c] += __builtin_log(w[i * o + i]);
+        means[c * o + i] = model.means[c * d + observed[i]];
+      }
+    }
+    std::memset(count, 0, std::size_t(k) * 8);
+    std::memset(first, 0, std::size_t(k) * o * 8);
+    std::memset(second, 0, std::size_t(k) * o * o * 8);
+    return true;
+  }
+
+  bool add(const Rows& rows, int64_t begin, int64_t end, double& log_likelihood) {
+    if (end - begin <= FEW) {
+      for (int64_t b = begin; b < end; ++b)
+        log_likelihood += rows.is_float32 ? add_row<float>(rows, b) : add_row<double>(rows, b);
+      return true;
+    }
+    const Rows part = part_of(rows, begin, end, observed, o);
+    const Model marginal = {k, o, means, whiteners, coefficients, nullptr};
+    double gain = 0;
+    const bool ok = statistics<Full>(part, marginal, {count, first, second, &gain});
+    log_likelihood += gain;
+    return ok;
+  }
+
+  // Add the sums, completed by conditional means and covariances.
+  void finish(const Sums& sums) {
+    for (int c = 0; c < k; ++c) {
+      sums.count[c] += count[c];
+      complete(c, sums.first + c * d, sums.second + std::size_t(c) * d * d);
+    }
+  }
+
+ private:
+  static constexpr int FEW = 24;  // rows that are not worth a block
+
+  template <typename T>
+  double add_row(const Rows& rows, int64_t b) {
+    const T* data = static_cast<const T*>(rows.data) + b * rows.row_stride;
+    const double weight = rows.weight[b * rows.weight_stride];
+    double largest = -std::numeric_limits<double>::max(), total = 0;
+    for (int c = 0; c < k; ++c) {
+      double *e = residuals + c * d, *y = room, q = 0;
+      for (int j = 0; j < o; ++j) {
+        const int feature = observed[j];
+        const double x = double(data[feature * rows.column_stride]);
+        e[j] = (x - rows.centre[feature]) * rows.inverse_scale[feature] - means[c * o + j];
+      }
+      for (int i = 0; i < o; ++i) {
+        const double* w = whiteners + std::size_t(c) * o * o + i * o;
+        y[i] = 0;
+        for (int j = 0; j <= i; ++j) y[i] += w[j] * e[j];
+        q += y[i] * y[i];
+      }
+      parts[c] = coefficients[c] - 0.5 * q;
+      largest = parts[c] > largest ? parts[c] : largest;
+    }
+    for (int c = 0; c < k; ++c) {
+      const double below = parts[c] - largest;
+      parts[c] = below < NEGLIGIBLE ? 0.0 : __builtin_exp(below);
+      total += parts[c];
+    }
+    for (int c = 0; c < k; ++c) {
+      const double part = total > 0 ? weight * parts[c] / total : 0.0;
+      if (part == 0) continue;
+      const double* e = residuals + c * d;
+      count[c] += part;
+      for (int i = 0; i < o; ++i) {
+        double* to = second + std::size_t(c) * o * o + i * o;
+        const double own = part * e[i];
+        first[c * o + i] += own;
+        for (int j = 0; j <= i; ++j) to[j] += own * e[j];
+      }
+    }
+    return weight > 0 ? weight * (largest + __builtin_log(total)) : 0.0;
+  }
+
+  const double* covariance(int c) const { return model.whiteners + std::size_t(c) * d * d; }
+
+  void complete(int c, double* to_first, double* to_second) {
+    const double *w = whiteners + c * o * o, *from = covariance(c);
+    const double* a = first + c * o;
+    double* q = second + c * o * o;
+    for (int i = 0; i < o; ++i)
+      for (int j = 0; j < i; ++j) q[j * o + i] = q[i * o + j];
+    for (int i = 0; i < o; ++i) {
+      to_first[observed[i]] += a[i];
+      for (int j = 0; j <= i; ++j)
+        to_second[observed[i] * d + observed[j]] += q[i * o + j];
+    }
+    for (int t = 0; t < m; ++t) {  // row t: S_mo whitened, then G = S_mo S_oo^-1
+      double *cross = matrix + t * o, *gain = moved + t * o;
+      for (int i = 0; i < o; ++i) {
+        cross[i] = gain[i] = 0;
+        for (int j = 0; j <= i; ++j)
+          cross[i] += w[i * o + j] * from[observed[j] * d + missing[t]];
+      }
+      for (int i = 0; i < o; ++i)
+        for (int j = 0; j <= i; ++j) gain[j] += cross[i] * w[i * o + j];
+    }
+    for (int t = 0; t < m; ++t) {
+      const double *cross = matrix + t * o, *gain = moved + t * o;
+      double shift = 0;
+      for (int j = 0; j < o; ++j) shift += gain[j] * a[j];
+      to_first[missing[t]] += shift;
+      double* row = room;
+      for (int j = 0; j < o; ++j) row[j] = 0;
+      for (int i = 0; i < o; ++i)
+        for (int j = 0; j < o; ++j) row[j] += gain[i] * q[i * o + j];
+      for (int j = 0; j < o; ++j) lower(to_second, missing[t], observed[j]) += row[j];
+      for (int u = 0; u <= t; ++u) {
+        double explained = 0, spread = 0;
+        for (int j = 0; j < o; ++j) {
+          explained += cross[j] * matrix[u * o + j];
+          spread += row[j] * moved[u * o + j];
+        }
+        const double left = from[missing[t] * d + missing[u]] - explained;
+        lower(to_second, missing[t], missing[u]) += spread + count[c] * left;
+      }
+    }
+  }
+
+  double& lower(double* square, int i, int j) const {
+    return i > j ? square[i * d + j] : square[j * d + i];
+  }
+
+  const Model& model;
+  const int k, d;
+  int o, m;  // how many are observed, and missing
+  int *observed, *missing;
+  double *whiteners, *second, *means, *first, *coefficients, *count, *matrix, *moved, *room,
+      *residuals, *parts;
+};
+
+Outcome matrix_holes(const Rows& rows, const Model& model, const Holes& holes,
+                     const Sums& sums) {
+  Scratch memory(MatrixPattern::scratch(model.n_components, model.n_features));
+  if (!memory.ok()) return NO_MEMORY;
+  MatrixPattern pattern(model, memory);
+  double log_likelihood = 0;
+  for (int64_t p = 0; p < holes.n_patterns; ++p) {
+    if (!pattern.prepare(holes.observed + p * model.n_features, holes.varies))
+      return NO_FACTOR;
+    if (!pattern.add(rows, holes.offsets[p], holes.offsets[p + 1], log_likelihood))
+      return NO_MEMORY;
+    pattern.finish(sums);
+  }
+  *sums.log_likelihood = log_likelihood;
+  return DONE;
+}
+
+// Rows under diagonal covariances: a hole is a feature of weight zero, so rows of any
+// patterns go together.
+Outcome variance_holes(const Rows& rows, const Model& model, const Holes& holes,
+                       const Sums& sums) {
+  const int d = model.n_features, k = model.n_components;
+  const std::size_t cells = std::size_t(d) * BLOCK, size = std::size_t(k) * d;
+  Scratch memory(2 * padded(cells) + padded(k * BLOCK) + 3 * BLOCK + 2 * padded(size) +
+                 padded(d) * 3);
+  if (!memory.ok()) return NO_MEMORY;
+  double *z = memory.take(cells), *seen = memory.take(cells);
+  double* lp = memory.take(k * BLOCK);
+  double *weight = memory.take(BLOCK), *total = memory.take(BLOCK);
+  double* largest = memory.take(BLOCK);
+  double *roots = memory.take(size), *logs = memory.take(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    roots[i] = 1.0 / __builtin_sqrt(model.whiteners[i]);
+    logs[i] = 0.5 * (LOG_2PI + __builtin_log(model.whiteners[i]));
+  }
+  double log_likelihood = 0;
+  for (int64_t begin = 0; begin < rows.n_rows; begin += BLOCK) {
+    const int64_t left = rows.n_rows - begin;
+    load_block(rows, begin, left < BLOCK ? int(left) : BLOCK, z, weight);
+    for (std::size_t i = 0; i < cells; i += W) {
+      V* x = (V*)(z + i);
+      const V known = *x == *x ? splat(1.0) : V{};
+      *(V*)(seen + i) = known;
+      *x = *x == *x ? *x : V{};
+    }
+    for (int c = 0; c < k; ++c)
+      for (int p = 0; p < NP; ++p) {
+        V q[NV] = {}, l[NV] = {};
+        for (int j = 0; j < d; ++j) {
+          const V* x = (const V*)(z + (p * d + j) * PANEL);
+          const V* known = (const V*)(seen + (p * d + j) * PANEL);
+          const double mean = model.means[c * d + j], root = roots[c * d + j];
+          for (int v = 0; v < NV; ++v) {
+            const V y = (x[v] - mean) * root * known[v];
+            q[v] += y * y;
+            l[v] += logs[c * d + j] * known[v];
+          }
+        }
+        V* out = (V*)(lp + c * BLOCK + p * PANEL);
+        for (int v = 0; v < NV; ++v)
+          out[v] = model.log_coefficients[c] - l[v] - 0.5 * q[v];
+      }
+    log_likelihood += responsibilities(lp, k, weight, total, largest);
+    for (int c = 0; c < k; ++c) {
+      V all = {};
+      for (int b = 0; b < BLOCK; b += W) all += *(const V*)(lp + c * BLOCK + b);
+      const double count = sum(all);
+      sums.count[c] += count;
+      for (int j = 0; j < d; ++j) {
+        const double mean = model.means[c * d + j];
+        V mass = {}, s = {}, t = {};
+        for (int p = 0; p < NP; ++p) {
+          const V* x = (const V*)(z + (p * d + j) * PANEL);
+          const V* known = (const V*)(seen + (p * d + j) * PANEL);
+          const V* part = (const V*)(lp + c * BLOCK + p * PANEL);
+          for (int v = 0; v < NV; ++v) {
+            const V y = x[v] - mean, own = part[v] * known[v];
+            mass += own;
+            s += own * y;
+            t += own * y * y;
+          }
+        }
+        const int i = c * d + j;
+        const double hidden = holes.varies[j] ? count - sum(mass) : 0.0;
+        sums.first[i] += sum(s);
+        sums.second[i] += sum(t) + hidden * model.whiteners[i];
+      }
+    }
+  }
+  *sums.log_likelihood = log_likelihood;
+  return DONE;
+}
+
 template <template <int> class Small, typename Large>
 bool statistics_by_size(const Rows& rows, const Model& model, const Sums& sums) {
   switch (model.n_features) {
@@ -1170,6 +1479,7 @@ extern const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA);
 const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA) = {
     {statistics_by_size<Own, Full>, statistics_by_size<Shared, Tied>, statistics<Diag>,
      statistics<Spherical>},
+    {matrix_holes, variance_holes},
     {densities_by_size<Own, Full>, densities_by_size<Shared, Tied>, densities<Diag>,
      densities<Spherical>},
     exponentials_of,

@@ -1,0 +1,239 @@
+"""Rows with holes: NaN stands for a value that is missing at random.
+
+A hole adds nothing to the likelihood; to the moments of a component it adds its
+conditional mean and covariance, given what was observed of the row.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from sklearn.utils.random import sample_without_replacement
+
+from . import _threads, kernels
+from ._frame import Frame
+from ._mixture import Mixture
+from ._regularisation import PseudoObservations
+from ._sources import ArraySource
+from ._statistics import Statistics
+from ._warnings import warn
+from .families import FAMILIES
+from .forms import Covariances
+from .kernels import Patterns
+
+# The one Gaussian that completes rows for starts: of so many rows, by so many steps at
+# most, until so little is gained an observation.
+_ROWS, _STEPS, _TOL = 20_000, 100, 1e-4
+
+# Multiplications of a pass, for factors, of which to warn: they take a minute or so.
+_WORK = 1e11
+
+
+@dataclass(frozen=True, eq=False)
+class HolesSource:
+    """Weighted rows with holes, seen through their frame; see `ArraySource`.
+
+    The starts, which work on complete rows, see each row completed by its conditional
+    mean under one Gaussian, which EM fits to the rows.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, D)
+        Of each something was observed.
+    sample_weight : ndarray of shape (n,)
+        Positive.
+    frame : Frame
+        Mixtures come and go in its coordinates.
+    form : type
+        The form of their covariances.
+    empty_weight : float, default=0
+        Weight of the rows that were left out, since nothing was observed of them: they
+        are observations, with log-density zero.
+    parent : HolesSource, optional
+        Of which these rows are a sample.
+    """
+
+    rows: np.ndarray
+    sample_weight: np.ndarray
+    frame: Frame
+    form: type[Covariances]
+    empty_weight: float = 0.0
+    parent: "HolesSource | None" = None
+
+    complete = False
+
+    @cached_property
+    def total_weight(self):
+        """The number of observations: the sum of the weights."""
+        return float(np.sum(self.sample_weight)) + self.empty_weight
+
+    @property
+    def n_observations(self):
+        """Their number; rows whose weights are all below one are fractions of one."""
+        return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+
+    @cached_property
+    def log_jacobian(self):
+        """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
+        complete, (_, weight, patterns) = self._sorted
+        logs = np.log(self.frame.scale)
+        sums = np.add.reduceat(weight, patterns.offsets[:-1])
+        total = complete.total_weight * logs.sum() + sums @ (patterns.observed @ logs)
+        return float(total / self.total_weight)
+
+    @cached_property
+    def _sorted(self):
+        """The complete rows as a source, and the others: rows, weights, patterns."""
+        order, patterns = Patterns.of(self.rows)
+        rows, weight = self.rows[order], self.sample_weight[order]
+        first = patterns.n_complete
+        complete = ArraySource(rows[:first], weight[:first], self.frame)
+        return complete, (rows[first:], weight[first:], patterns.incomplete())
+
+    @property
+    def n_patterns(self):
+        """Number of different sets of features that are observed."""
+        return len(self._sorted[1][2].observed)
+
+    @property
+    def factors(self):
+        """Multiplications a component that a pass takes for factors, roughly."""
+        general = self.form.unit(1, self._d).general
+        return float(self.n_patterns) * self._d * general.whiteners.size
+
+    @property
+    def work(self):
+        """Multiplications a component that a pass takes, roughly.
+
+        One for factors takes as long as dozens of the others.
+        """
+        return len(self.rows) * self._d * (self._d + 10) + 40 * self.factors
+
+    def statistics(self, mixture):
+        """Return the statistics of all rows: one E-step and its sums."""
+        complete, (rows, weight, patterns) = self._sorted
+        general = mixture.general()
+        frame, varies = self.frame, ~self.frame.constant
+        form, origin = type(mixture.covariances), mixture.means
+
+        def part(chunk):
+            count, first, second, log_likelihood = kernels.statistics_with_holes(
+                rows[chunk],
+                weight[chunk],
+                frame.centre,
+                frame.scale,
+                general,
+                patterns.of_slice(chunk),
+                varies,
+            )
+            moments = count, first, form.from_general(second)
+            return Statistics(*moments, log_likelihood, origin, form)
+
+        parts = [complete.statistics(mixture)] if len(complete.rows) else []
+        chunks = _threads.chunks(len(rows), origin) if len(rows) else []
+        parts += _threads.ordered_map(part, chunks)
+        return Statistics.sum(iter(parts))
+
+    # ---- one Gaussian -----------------------------------------------------
+    def total(self, form):
+        """Return the mean (D,) and the scatter of one component, see `ArraySource`.
+
+        As EM estimates them from (a sample of) the rows.
+        """
+        gaussian = self.gaussian(form)
+        return gaussian.means[0], gaussian.covariances.values[0] * self.total_weight
+
+    def gaussian(self, form):
+        """Return the mixture of one Gaussian that fits the rows, in the frame."""
+        if self.parent is not None:
+            return self.parent.gaussian(form)
+        form = form.for_total()
+        if form not in self._gaussians:
+            sample = self.sample(_ROWS, np.random.RandomState(0))
+            sample = replace(sample, parent=None)
+            self._gaussians[form] = sample._fitted_gaussian(form)
+        return self._gaussians[form]
+
+    @cached_property
+    def _gaussians(self):
+        return {}
+
+    @property
+    def _d(self):
+        return self.rows.shape[1]
+
+    def _fitted_gaussian(self, form):
+        sizes = 1, self._d
+        penalty = PseudoObservations.of(self.frame, float(np.max(self.sample_weight)))
+        mixture = Mixture(np.ones(1), np.zeros(sizes), form.unit(*sizes))
+        before = -np.inf
+        for _ in range(_STEPS):
+            statistics = self.statistics(mixture)
+            if statistics.log_likelihood - before < _TOL * self.total_weight:
+                break
+            before = statistics.log_likelihood
+            mixture = FAMILIES[form.kind].maximise(statistics, penalty)
+        return mixture
+
+    # ---- for starts -------------------------------------------------------
+    def sample(self, size, rng):
+        """Return a source of at most ``size`` rows, drawn without replacement."""
+        if len(self.rows) <= size:
+            return replace(self, empty_weight=0.0, parent=self)
+        chosen = sample_without_replacement(
+            len(self.rows), size, method="tracking_selection", random_state=rng
+        )
+        chosen.sort()
+        rows, weight = self.rows[chosen], self.sample_weight[chosen]
+        return HolesSource(rows, weight, self.frame, self.form, parent=self)
+
+    def seen_as(self, source):
+        """Return these rows, a sample, in the frame of another source of all rows."""
+        return replace(self, frame=source.frame, parent=source)
+
+    def in_frame(self):
+        """Return the rows in the coordinates of the frame, completed (n, D)."""
+        z = (self.rows - self.frame.centre) / self.frame.scale
+        return self.gaussian(self.form).completed(z)
+
+    def standardised(self):
+        """Return the rows with unit variances, completed, as a new array (n, D)."""
+        return self.in_frame() / self.frame.unit_deviations
+
+    def class_moments(self, labels, n_classes, form):
+        """Return the statistics of classes of rows, see `ArraySource`."""
+        hard = labels[:, np.newaxis] == np.arange(n_classes)
+        return self.moments(hard.astype(float), form)
+
+    def moments(self, responsibilities, form):
+        """Return the statistics for given responsibilities, see `ArraySource`.
+
+        Of the completed rows; holes have the conditional covariances of the Gaussian.
+        """
+        z, weight = self.in_frame(), self.sample_weight
+        unit = np.ones(self._d)
+        frame = Frame(0.0 * unit, unit, self.frame.variance, unit)
+        statistics = ArraySource(z, weight, frame).moments(responsibilities, form)
+        order, patterns = Patterns.of(self.rows)
+        parts = (responsibilities * weight[:, np.newaxis])[order]
+        counts = np.add.reduceat(parts, patterns.offsets[:-1], axis=0)
+        gaussian = self.gaussian(form).general()
+        second = form.from_general(
+            kernels.conditional_scatter(
+                gaussian, patterns, counts, ~self.frame.constant
+            )
+        )
+        return replace(statistics, second=statistics.second + second)
+
+
+def warn_of_many_patterns(source, n_components):
+    """Warn if the factors of the patterns make each pass take minutes."""
+    work = n_components * source.factors
+    if work > _WORK:
+        warn(
+            f"X has {source.n_patterns} patterns of missing values: each iteration "
+            f"factorises that many matrices a component, about {work:.0e} "
+            "multiplications. Leave out features that are often missing, or use "
+            "covariance_type='diag'.",
+            UserWarning,
+        )
