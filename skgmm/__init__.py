@@ -6,6 +6,8 @@ GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
+families
+    `Family`, for a constraint of your own on the covariances.
 datasets
     Small data sets that ship with the package.
 

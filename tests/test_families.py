@@ -53,7 +53,7 @@ NEW = [
 
 every = pytest.mark.parametrize("code", CODES)
 new = pytest.mark.parametrize("code", NEW)
-few = settings(max_examples=8)
+few = settings(max_examples=5)
 seeds = st.integers(0, 2**32 - 1)
 
 
