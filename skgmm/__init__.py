@@ -16,6 +16,8 @@ GaussianMixtureImputer
     A transformer that fills what is missing by the mixture of what is not.
 show_versions
     What a report of a fault should say: versions, kernels, threads.
+families
+    `Family`, for a constraint of your own on the covariances.
 plotting
     Pictures: displays in scikit-learn's manner.
 datasets

@@ -10,7 +10,7 @@ from ._volume_shape import geometric_means, volumes_about_diagonal
 
 # Steps of each candidate for common axes, of the best one, and from previous axes; the
 # gain of the mean log-likelihood that ends them.
-_TRIAL_STEPS, _FIRST_STEPS, _STEPS, _GAIN = 3, 50, 3, 1e-14
+_TRIAL_STEPS, _FIRST_STEPS, _STEPS, _GAIN = 3, 10, 3, 1e-14
 # No step turns a pair of axes by more, in radians.  A step that does not gain is cut.
 _LARGEST_TURN, _CUTS = 0.5, 8
 
