@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._frame import Frame
 from ._gaussian_mixture import unchanged_on_failure
@@ -160,7 +160,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         self : GaussianMixtureClassifier
         """
         with unchanged_on_failure(self):
-            X, y = validate_data(self, X, y, dtype=np.float64)
+            X, y = self._validated(X, y)
             weight = check_sample_weight(sample_weight, len(X))
             present = weight > 0
             self._fit(X[present], np.asarray(y)[present], weight[present])
@@ -339,7 +339,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
     def _log_joint(self, X):
         """Return ``log(prior_c p_c(x))`` of rows, shape (n, C)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = self._validated(X, reset=False)
         mixtures = [mixture._model().mixture for mixture in self.mixtures_]
         joint = ClassModel(mixtures, self.priors_).log_joint(X)
         far = np.flatnonzero(joint.max(axis=1) == -np.inf)
