@@ -166,6 +166,9 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
             self._fit(X[present], np.asarray(y)[present], weight[present])
         return self
 
+    def _allow_nan(self):
+        return False  # neither `_frame` nor the EM over unknown classes knows holes
+
     def _fit(self, X, y, weight):
         unknown = _equal(y, self.unknown)
         known = ~unknown

@@ -53,12 +53,16 @@ class MixtureParameters(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = _allow_nan()
+        tags.input_tags.allow_nan = self._allow_nan()
         return tags
+
+    def _allow_nan(self):
+        """Tell whether rows may have missing values: those that mixtures take."""
+        return get_tags(GaussianMixture()).input_tags.allow_nan
 
     def _validated(self, *arrays, **options):
         """Return the checked X, and y; NaN may be in X if mixtures take it."""
-        finite = "allow-nan" if _allow_nan() else True
+        finite = "allow-nan" if self._allow_nan() else True
         return validate_data(
             self, *arrays, dtype=np.float64, ensure_all_finite=finite, **options
         )
@@ -123,11 +127,6 @@ def _fit(mixture, X, sample_weight):
         warnings.simplefilter("always")
         mixture.fit(X, sample_weight=sample_weight)
     return [w for w in caught if "have one value only" not in str(w.message)]
-
-
-def _allow_nan():
-    """Tell whether mixtures can be fitted to rows with missing values."""
-    return get_tags(GaussianMixture()).input_tags.allow_nan
 
 
 def _several(value):
