@@ -77,6 +77,10 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
 
     Notes
     -----
+    BIC chooses what describes each class best, which need not be what tells them apart.
+    With many rows a class, or where probabilities matter, choose `n_components` by a
+    search over held-out log loss.
+
     A feature that has one value only within a class says that any other value is
     impossible there.  With ``reg_covar='auto'`` its variance is a millionth of that of
     all rows; a float as `reg_covar` makes that milder.
