@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._frame import Frame
 from ._gaussian_mixture import unchanged_on_failure
@@ -77,6 +77,10 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
 
     Notes
     -----
+    BIC chooses what describes each class best, which need not be what tells them apart.
+    With many rows a class, or where probabilities matter, choose `n_components` by a
+    search over held-out log loss.
+
     A feature that has one value only within a class says that any other value is
     impossible there.  With ``reg_covar='auto'`` its variance is a millionth of that of
     all rows; a float as `reg_covar` makes that milder.
@@ -160,11 +164,14 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         self : GaussianMixtureClassifier
         """
         with unchanged_on_failure(self):
-            X, y = validate_data(self, X, y, dtype=np.float64)
+            X, y = self._validated(X, y)
             weight = check_sample_weight(sample_weight, len(X))
             present = weight > 0
             self._fit(X[present], np.asarray(y)[present], weight[present])
         return self
+
+    def _allow_nan(self):
+        return False  # neither `_frame` nor the EM over unknown classes knows holes
 
     def _fit(self, X, y, weight):
         unknown = _equal(y, self.unknown)
@@ -339,7 +346,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
     def _log_joint(self, X):
         """Return ``log(prior_c p_c(x))`` of rows, shape (n, C)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = self._validated(X, reset=False)
         mixtures = [mixture._model().mixture for mixture in self.mixtures_]
         joint = ClassModel(mixtures, self.priors_).log_joint(X)
         far = np.flatnonzero(joint.max(axis=1) == -np.inf)

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
 
 from ._features import check_count
 from ._gaussian_mixture import GaussianMixture
@@ -48,6 +50,22 @@ class MixtureParameters(BaseEstimator):
         self.max_iter = max_iter
         self.n_init = n_init
         self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._allow_nan()
+        return tags
+
+    def _allow_nan(self):
+        """Tell whether rows may have missing values: those that mixtures take."""
+        return get_tags(GaussianMixture()).input_tags.allow_nan
+
+    def _validated(self, *arrays, **options):
+        """Return the checked X, and y; NaN may be in X if mixtures take it."""
+        finite = "allow-nan" if self._allow_nan() else True
+        return validate_data(
+            self, *arrays, dtype=np.float64, ensure_all_finite=finite, **options
+        )
 
     def _candidates(self, n_components, covariance_type):
         """Return the mixtures, not fitted, between which BIC is to choose."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import OutlierMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._gaussian_mixture import unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
@@ -113,7 +113,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         self : GaussianMixtureOutlierDetector
         """
         with unchanged_on_failure(self):
-            X = validate_data(self, X, dtype=np.float64)
+            X = self._validated(X)
             weight = check_sample_weight(sample_weight, len(X))
             candidates = self._candidates(self.n_components, self.covariance_type)
             self.mixture_ = fit_best(candidates, X, weight)
@@ -134,7 +134,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         log_density : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = self._validated(X, reset=False)
         return self.mixture_.score_samples(X)
 
     def decision_function(self, X):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import _distribution
 from ._features import check_count, check_probabilities
@@ -28,8 +28,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
     with the responsibilities :math:`r_k` for x alone.  So each component is a linear
     regression in its own part of the space, and the whole predictive distribution is
     known: it may be skewed, heteroscedastic, or have several modes.  With one
-    component of type 'full' it is ordinary least squares.  What is missing of a row
-    (NaN) is left out: the prediction is that given the other features.
+    component of type 'full' it is ordinary least squares.
 
     Parameters
     ----------
@@ -97,15 +96,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         self : GaussianMixtureRegressor
         """
         with unchanged_on_failure(self):
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                dtype=np.float64,
-                ensure_all_finite="allow-nan",
-                multi_output=True,
-                y_numeric=True,
-            )
+            X, y = self._validated(X, y, multi_output=True, y_numeric=True)
             y = check_floats(y, "y")
             weight = check_sample_weight(sample_weight, len(X))
             candidates = self._candidates(self.n_components, self.covariance_type)
@@ -263,9 +254,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
     def _rows(self, X):
         """Return the checked rows of X."""
         check_is_fitted(self)
-        return validate_data(
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False
-        )
+        return self._validated(X, reset=False)
 
     def _conditionals(self, X):
         """Yield indices of rows, what is known of them, and the distributions given it.
@@ -280,11 +269,6 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
             rows = np.flatnonzero(which.ravel() == index)
             part = mixture.marginal([*known, *targets]) if pattern.any() else mixture
             yield rows, X[rows][:, known], part.given(list(range(len(known))))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def _shaped(self, targets):
         return targets[:, 0] if self._single else targets
