@@ -9,7 +9,7 @@ from ._criteria import NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._search import Starts, fit_model
 from ._threads import single_threaded_blas
-from .families import FAMILIES, Family
+from .families import FAMILIES, NAMES, Family
 
 # Numbers of components without a better value, after which 'auto' stops.
 _PATIENCE = 3
@@ -55,12 +55,12 @@ def _until_no_better(rows, n_rows):
 
 def check_families(covariance_type, n_features):
     """Return the families that are asked for; of 'all', those that differ."""
-    known, every = list(FAMILIES), covariance_type == "all"
+    every = isinstance(covariance_type, str) and covariance_type == "all"
     if isinstance(covariance_type, str):
-        names = known if every else [covariance_type]
+        names = NAMES if every else [covariance_type]
     else:
         names = covariance_type
-    if not len(names) or any(name not in known for name in names):
+    if not len(names) or any(name not in FAMILIES for name in names):
         raise ValueError(
             "covariance_type must be 'all', or one or more of "
             f"{sorted(FAMILIES)}; got {covariance_type!r}."

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal, norm
 from strategies import TYPES, Truth, case, cases, in_shape, matrices_of
 
 from skgmm import GaussianMixture
-from skgmm.families import FAMILIES
+from skgmm.families import NAMES
 
 types = pytest.mark.parametrize("covariance_type", TYPES)
 UNITS = np.array([1e-9, 1.0, 1e9, 1e3, 1e-3])
@@ -201,7 +201,7 @@ def test_values_far_away_choose_the_nearest_component():
     assert np.isfinite(mixture.component_log_density([[1e100]])).all()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_form_knows_its_parts(name):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4))

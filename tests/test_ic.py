@@ -14,11 +14,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from strategies import case
-from test_mclust import REFERENCE, TYPE_OF, read
+from test_mclust import REFERENCE, read
 
 import skgmm._grid
 from skgmm import GaussianMixture, GaussianMixtureIC
-from skgmm.families import FAMILIES
+from skgmm._sources import ArraySource
+from skgmm.families import FAMILIES, NAMES
 
 COLUMNS = {
     "n_components": "i",
@@ -57,9 +58,9 @@ def test_as_good_as_what_mclust_selects(name):
     # Of the models of mclust's grid that the package has, the best by mclust's table.
     X = read(name)
     best = max(
-        (case["bic"], TYPE_OF[case["model"]], case["G"])
+        (case["bic"], FAMILIES[case["model"]].name, case["G"])
         for case in REFERENCE[name]["cases"]
-        if case["model"] in TYPE_OF and case["bic"] is not None
+        if case["bic"] is not None
     )
     ours = fitted(X, range(1, 6))
     assert ours.criterion_ <= -best[0] + 0.01
@@ -154,14 +155,14 @@ def test_one_set_of_partitions_serves_all_families(problem, monkeypatch):
             made.append(n_components)
             super().__init__(problems, n_components, *rest)
 
-    original = skgmm._search.class_statistics
+    original = ArraySource.class_moments
 
-    def class_statistics(sample, labels, form):
+    def class_moments(sample, labels, n_classes, form):
         statistics.append(form)
-        return original(sample, labels, form)
+        return original(sample, labels, n_classes, form)
 
     monkeypatch.setattr(skgmm._grid, "Starts", Starts)
-    monkeypatch.setattr(skgmm._search, "class_statistics", class_statistics)
+    monkeypatch.setattr(ArraySource, "class_moments", class_moments)
     search = fitted(problem.X, [2, 3])
     assert made == [2, 3]
     families = [FAMILIES[name] for name in search.results_["covariance_type"]]
@@ -171,7 +172,7 @@ def test_one_set_of_partitions_serves_all_families(problem, monkeypatch):
 
 def test_units_do_not_matter(problem):
     # Nor do they for families that are closed under rescaling of single features.
-    types = [name for name, family in FAMILIES.items() if family.per_feature]
+    types = [name for name in NAMES if FAMILIES[name].per_feature]
     scale, shift = np.array([1e-3, 1e4]), np.array([5.0, 1e7])
     one = fitted(problem.X, [1, 2, 3], covariance_type=types)
     other = fitted(problem.X * scale + shift, [1, 2, 3], covariance_type=types)
@@ -189,7 +190,7 @@ def test_the_order_of_families_does_not_matter(problem):
         pd.DataFrame(fitted(X, [2, 3], covariance_type=types).results_)
         .drop(columns="seconds")
         .sort_values(["n_components", "covariance_type"], ignore_index=True)
-        for types in (list(FAMILIES), list(FAMILIES)[::-1])
+        for types in (NAMES, NAMES[::-1])
     )
     pd.testing.assert_frame_equal(one, other, rtol=1e-12)
 
@@ -220,7 +221,7 @@ def test_more_races_are_no_worse_on_the_whole(problem):
 def test_results_are_a_table(search, problem):
     table = pd.DataFrame(search.results_)
     assert {name: dtype.kind for name, dtype in table.dtypes.items()} == COLUMNS
-    assert len(table) == 4 * len(FAMILIES)
+    assert len(table) == 4 * len(NAMES)
     assert table.n_components.is_monotonic_increasing
     assert (table.error == "").all()
     assert (table.seconds > 0).all()
@@ -429,10 +430,10 @@ def callbacks():
 def test_callbacks_see_every_model(problem):
     recorder = Recorder(problem.X)
     search = GaussianMixtureIC([1, 2]).set_callbacks(recorder).fit(problem.X)
-    assert recorder.ended == ["model"] * (2 * len(FAMILIES)) + ["fit"]
+    assert recorder.ended == ["model"] * (2 * len(NAMES)) + ["fit"]
     expected = search.results_["log_likelihood"] / len(problem.X)
     np.testing.assert_allclose(recorder.scores, expected, atol=1e-6)
-    assert recorder.root.max_subtasks == 2 * len(FAMILIES)
+    assert recorder.root.max_subtasks == 2 * len(NAMES)
 
 
 @pytest.mark.usefixtures("callbacks")

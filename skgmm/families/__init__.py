@@ -90,9 +90,11 @@ _FAMILIES = (
     ),
 )
 
+# Each family once, and all names.
+NAMES = tuple(family.name for family in _FAMILIES)
 FAMILIES = {family.name: family for family in _FAMILIES}
 FAMILIES |= {family.code: family for family in _FAMILIES}
 # In one dimension mclust has two models.
 FAMILIES |= {"E": FAMILIES["tied"], "V": FAMILIES["full"]}
 
-__all__ = ["FAMILIES", "Family", "family_named"]
+__all__ = ["FAMILIES", "NAMES", "Family", "family_named"]
