@@ -6,13 +6,13 @@ from numbers import Integral
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
     check_floats,
     check_means,
+    check_rows,
     check_sample_weight,
     check_weights,
 )
@@ -167,7 +167,7 @@ class FittedMixture:
         if nameless and _is_plain(X) and X.shape[1] == model.mixture.n_features:
             # What validate_data would let through; it takes longer than ten rows do.
             return model, X
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = check_rows(self, X, reset=False)
         if X.shape[1] != model.mixture.n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -213,10 +213,7 @@ class FittedMixture:
         """Return the weighted log-likelihood and the total weight."""
         model, X = self._rows(X)
         weight = check_sample_weight(sample_weight, len(X))
-        counted = weight > 0
-        log_density = model.mixture.log_density(X)
-        total = np.dot(log_density[counted], weight[counted])
-        return float(total), float(weight.sum())
+        return model.mixture.log_likelihood(X, weight), float(weight.sum())
 
     def predict(self, X):
         """Return the most probable component of each row.

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ._files import Blocks
 from ._mixture import Mixture
 
 # Rows that one pass over the data looks at together.
@@ -43,7 +44,7 @@ class Frame:
 
         Parameters
         ----------
-        rows : ndarray of shape (n, D)
+        rows : ndarray or StoredRows of shape (n, D)
         sample_weight : ndarray of shape (n,)
             Positive.
         per_feature : bool, default=True
@@ -89,13 +90,14 @@ class Frame:
 
 
 def _blocks(rows):
-    return (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS))
+    slices = [slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS)]
+    return Blocks(rows, slices)
 
 
 def _extremes(rows):
-    low = np.min([rows[b].min(axis=0) for b in _blocks(rows)], axis=0)
-    high = np.max([rows[b].max(axis=0) for b in _blocks(rows)], axis=0)
-    return low.astype(float), high.astype(float)
+    pairs = [(block.min(axis=0), block.max(axis=0)) for _, block in _blocks(rows)]
+    low, high = zip(*pairs, strict=True)
+    return np.min(low, axis=0).astype(float), np.max(high, axis=0).astype(float)
 
 
 def _moments(rows, sample_weight, low, high):
@@ -111,8 +113,8 @@ def _moments(rows, sample_weight, low, high):
 
     def mean(power, origin):
         sums = sum(
-            sample_weight[b] @ ((rows[b] - origin) / size) ** power
-            for b in _blocks(rows)
+            sample_weight[part] @ ((block - origin) / size) ** power
+            for part, block in _blocks(rows)
         )
         return sums / total
 

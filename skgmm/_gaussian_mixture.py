@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import validate_data
 
 from . import _sklearn
 from ._em import Problem, StartFailed, best_run
@@ -22,6 +21,7 @@ from ._starts import NAMES, Start
 from ._validation import (
     check_enough_rows,
     check_representable,
+    check_rows,
     check_sample_weight,
     check_start,
     check_warm_start,
@@ -305,7 +305,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit(self, X, sample_weight, context):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = check_rows(self, X)
         family = FAMILIES[self.covariance_type]
         if warm:
             check_warm_start(before, family, self.n_components, X.shape[1])

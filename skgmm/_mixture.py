@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _threads, kernels
+from ._files import Blocks
 from .forms import Covariances, frozen
 
 
@@ -49,11 +50,21 @@ class Mixture:
         """
         out = np.empty(len(rows))
 
-        def part(chunk):
-            out[chunk] = kernels.log_density(rows[chunk], self)
+        def part(chunk, block):
+            out[chunk] = kernels.log_density(block, self)
 
         self._in_chunks(part, rows)
         return out
+
+    def log_likelihood(self, rows, sample_weight):
+        """Return the log-likelihood of weighted rows; weight zero is no row."""
+
+        def part(chunk, block):
+            weight = sample_weight[chunk]
+            counted = weight > 0
+            return np.dot(kernels.log_density(block, self)[counted], weight[counted])
+
+        return float(sum(self._in_chunks(part, rows)))
 
     def log_responsibilities(self, rows):
         """Return the log-densities (n,) and log-responsibilities (n, K).
@@ -62,24 +73,23 @@ class Mixture:
         """
         densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
 
-        def part(chunk):
-            densities[chunk], out[chunk] = kernels.log_responsibilities(
-                rows[chunk], self
-            )
+        def part(chunk, block):
+            densities[chunk], logs = kernels.log_responsibilities(block, self)
+            far = np.flatnonzero(densities[chunk] == -np.inf)
+            if far.size:
+                logs[far] = -np.inf
+                logs[far, self._nearest(block[far])] = 0.0
+            out[chunk] = logs
 
         self._in_chunks(part, rows)
-        far = np.flatnonzero(densities == -np.inf)
-        if far.size:
-            out[far] = -np.inf
-            out[far, self._nearest(rows[far])] = 0.0
         return densities, out
 
     def likelihood_and_entropy(self, rows, sample_weight):
         """Return the log-likelihood and the entropy of the responsibilities."""
         sums = np.zeros(2)
-        for start in range(0, len(rows), 16384):
-            part = slice(start, start + 16384)
-            densities, logs = self.log_responsibilities(rows[part])
+        slices = [slice(s, s + 16384) for s in range(0, len(rows), 16384)]
+        for part, block in Blocks(rows, slices):
+            densities, logs = self.log_responsibilities(block)
             logs[logs == -np.inf] = 0.0  # so that p log p is zero at p = 0
             entropies = -np.sum(np.exp(logs) * logs, axis=1)
             sums += np.stack([densities, entropies]) @ sample_weight[part]
@@ -87,21 +97,22 @@ class Mixture:
 
     def labels(self, rows):
         """Return the most probable components of rows, shape (n,)."""
-        largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
+        out = np.empty(len(rows), dtype=np.intp)
 
-        def part(chunk):
-            largest[chunk], out[chunk] = kernels.labels(rows[chunk], self)
+        def part(chunk, block):
+            largest, labels = kernels.labels(block, self)
+            far = np.flatnonzero(largest == -np.inf)
+            if far.size:
+                labels[far] = self._nearest(block[far])
+            out[chunk] = labels
 
         self._in_chunks(part, rows)
-        far = np.flatnonzero(largest == -np.inf)
-        if far.size:
-            out[far] = self._nearest(rows[far])
         return out
 
     def _in_chunks(self, part, rows):
-        """Call ``part`` for chunks of rows, by several threads."""
-        for _ in _threads.ordered_map(part, _threads.chunks(len(rows), self.means)):
-            pass
+        """Return ``part`` of chunks of rows, computed by several threads."""
+        blocks = Blocks(rows, _threads.chunks(len(rows), self.means))
+        return list(_threads.ordered_map(lambda item: part(*item), blocks))
 
     def _nearest(self, rows):
         """Return the component nearest to each row, by Mahalanobis distance.

@@ -1,12 +1,13 @@
 """Sources: who holds the rows, and sums the passes over them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
 from . import _threads, kernels
+from ._files import Blocks
 from ._frame import Frame
 from ._mixture import Mixture
 from ._statistics import Statistics
@@ -14,19 +15,20 @@ from ._statistics import Statistics
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Weighted rows in an array, seen through their frame.
+    """Weighted rows in an array or a file, seen through their frame.
 
     Attributes
     ----------
-    rows : ndarray of shape (n, D)
-        Of any real dtype and order; never copied.
+    rows : ndarray or StoredRows of shape (n, D)
+        Of any real dtype and order; never copied.  What is stored is read anew, block
+        by block, for every sum.
     sample_weight : ndarray of shape (n,)
         Positive.
     frame : Frame
         Mixtures come and go in its coordinates.
     """
 
-    rows: np.ndarray
+    rows: object
     sample_weight: np.ndarray
     frame: Frame
 
@@ -45,8 +47,8 @@ class ArraySource:
         origin, covariances = mixture.means, mixture.covariances
         within = not covariances.follow_from_total(origin)
 
-        def part(chunk):
-            return kernels.statistics(*self._part(chunk), mixture, within=within)
+        def part(chunk, rows):
+            return kernels.statistics(*self._part(chunk, rows), mixture, within=within)
 
         form = type(covariances)
         statistics = self._sum(part, origin, form)
@@ -86,8 +88,8 @@ class ArraySource:
 
         def about(origin):
             return self._sum(
-                lambda chunk: kernels.moments(
-                    *self._part(chunk), responsibilities[chunk], origin, form
+                lambda chunk, rows: kernels.moments(
+                    *self._part(chunk, rows), responsibilities[chunk], origin, form
                 ),
                 origin,
                 form,
@@ -97,9 +99,13 @@ class ArraySource:
         return about(about(np.zeros(shape)).means())
 
     def sample(self, size, rng):
-        """Return a source of at most ``size`` rows, drawn without replacement."""
+        """Return a source of at most ``size`` rows, drawn without replacement.
+
+        These are in memory.
+        """
         if len(self.rows) <= size:
-            return self
+            rows = np.asarray(self.rows)
+            return self if rows is self.rows else replace(self, rows=rows)
         # Unlike a permutation this needs no memory that grows with the rows.
         chosen = sample_without_replacement(
             len(self.rows), size, method="tracking_selection", random_state=rng
@@ -117,13 +123,14 @@ class ArraySource:
         spread = frame.scale * frame.unit_deviations
         return (self.rows - frame.centre) / spread
 
-    def _part(self, chunk):
+    def _part(self, chunk, rows):
         frame = self.frame
-        return self.rows[chunk], self.sample_weight[chunk], frame.centre, frame.scale
+        return rows, self.sample_weight[chunk], frame.centre, frame.scale
 
     def _sum(self, statistics, origin, form):
-        def part(chunk):
-            return Statistics(*statistics(chunk), origin, form)
+        def part(item):
+            return Statistics(*statistics(*item), origin, form)
 
         chunks = _threads.chunks(len(self.rows), origin)
-        return Statistics.sum(_threads.ordered_map(part, chunks))
+        blocks = Blocks(self.rows, chunks)
+        return Statistics.sum(_threads.ordered_map(part, blocks))

@@ -1,14 +1,38 @@
 """Checks at the border: what the user gives becomes what the inside trusts."""
 
 import numpy as np
-from sklearn.utils.validation import check_array
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import check_array, validate_data
 
 from . import _starts
+from ._files import Blocks, StoredRows, is_stored
 from ._mixture import Mixture
 from .forms import NotPositiveDefinite
 
 # How far from one given weights may sum to: what rounding to two digits leaves.
 _WEIGHTS_TOLERANCE = 1e-2
+
+
+def check_rows(estimator, X, *, reset=True):
+    """Return the rows of X, an array of float64 or float32 or what reads one.
+
+    Stored rows are checked now if a fit will read them many times, or else when they
+    are read.
+    """
+    if not is_stored(X):
+        return validate_data(estimator, X, dtype=[np.float64, np.float32], reset=reset)
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+
+    def check(block):
+        name = type(estimator).__name__
+        assert_all_finite(block, estimator_name=name, input_name="X")
+
+    rows = StoredRows.of(X, check)
+    if reset:
+        for _ in Blocks(rows, rows.slices()):
+            pass
+        rows = rows.unchecked()
+    return rows
 
 
 def check_sample_weight(sample_weight, n_samples):
