@@ -21,9 +21,10 @@ _NUMBERS = 2**19
 def ordered_map(function, items):
     """Yield ``function(item)`` of each item, in order, computed by several threads.
 
-    Items are anything with a length and an order.  As many threads as `n_threads` allows, and not much more is under way than they
-    need; a single item, or a single thread, is computed in place.  BLAS runs on one
-    thread meanwhile: its threads and ours would get in each other's way.
+    Items have a length and an order.  As many threads as `n_threads` allows, and not
+    much more is under way than they need; a single item, or a single thread, is
+    computed in place.  BLAS runs on one thread meanwhile: its threads and ours would
+    get in each other's way.
     """
     if len(items) == 1:
         yield function(next(iter(items)))

@@ -191,9 +191,10 @@ def check_start(estimator, family, X, kept, rng):
 
 def _from_callable(init, family, X, kept, n_components):
     """Return a proposal that asks the user's function at every start."""
+    given = X.stored if isinstance(X, StoredRows) else X
 
     def propose(problem, n_components, rng, index):
-        answer = init(X, n_components, rng)
+        answer = init(given, n_components, rng)
         if answer is None or isinstance(answer, str):
             raise ValueError(
                 "init_params, a callable, must return labels, responsibilities or a "
