@@ -62,7 +62,8 @@ class Mixture:
         def part(chunk, block):
             weight = sample_weight[chunk]
             counted = weight > 0
-            return np.dot(kernels.log_density(block, self)[counted], weight[counted])
+            # No product by BLAS: its order of sums depends on its number of threads.
+            return np.sum(kernels.log_density(block, self)[counted] * weight[counted])
 
         return float(sum(self._in_chunks(part, rows)))
 
