@@ -53,6 +53,18 @@ class Frame:
         low, high = _extremes(rows)
         centre, variance, size = _moments(rows, sample_weight, low, high)
         variance[low == high] = 0.0
+        return cls._made(centre, variance, size, per_feature)
+
+    @classmethod
+    def of_moments(cls, centre, variance, *, per_feature=True):
+        """Return the frame of rows with given means and variances (D,)."""
+        size = np.where(variance > 0, np.sqrt(variance), 1.0)
+        size = np.exp2(np.round(np.log2(size)))
+        return cls._made(centre, variance / size**2, size, per_feature)
+
+    @classmethod
+    def _made(cls, centre, variance, size, per_feature):
+        """Return the frame, from variances in units of ``size**2``."""
         deviation = np.sqrt(variance) * size
         if not per_feature:
             largest = size.max()

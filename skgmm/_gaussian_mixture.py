@@ -1,6 +1,7 @@
 """GaussianMixture: the estimator."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -14,16 +15,19 @@ from . import _sklearn
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
+from ._online import Past, StepSize
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
-from ._starts import NAMES, Start
+from ._starts import NAMES, Start, sample_size
+from ._threads import single_threaded_blas
 from ._validation import (
     check_enough_rows,
     check_representable,
     check_rows,
     check_sample_weight,
     check_start,
+    check_stream,
     check_warm_start,
 )
 from ._warnings import warn
@@ -105,6 +109,16 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.
+    learning_decay : float, default=0.7
+        Of `partial_fit`: the power, in (0.5, 1], by which steps get smaller.  1 with
+        an offset of 0 weighs all batches alike; smaller values forget the first ones,
+        which were seen by worse mixtures.
+    learning_offset : float, default=10.0
+        Of `partial_fit`: makes the first steps smaller.
+    half_life : float or None, default=None
+        Of `partial_fit`: number of observations after which older ones count half, so
+        that a drift is followed.  It should be many times K (D + 1).  None never
+        forgets more than `learning_decay` does.
     random_state : int, RandomState or None, default=None
         For starts that use random numbers (also the choice of a subsample to make
         the start on, with many rows) and for `sample`.
@@ -149,6 +163,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         than D + 2 effective rows, or, in the metric of the scatter of all rows, with
         a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
         Fits without any come before others, in the start 'auto' and in `n_init`.
+    n_samples_seen_ : int or float
+        Sum of the weights of all rows of the last `fit`, and of calls of `partial_fit`
+        since.
     n_features_in_ : int
         Number of features, D.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -178,6 +195,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     .. [4] R. Varadhan and C. Roland (2008). Simple and globally convergent methods
        for accelerating the convergence of any EM algorithm.  Scandinavian Journal
        of Statistics 35, 335-353.
+    .. [5] O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm
+       for latent data models.  Journal of the Royal Statistical Society B 71, 593-613.
 
     Examples
     --------
@@ -211,6 +230,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "covariances_init": ["array-like", None],
+        "learning_decay": [Interval(Real, 0.5, 1.0, closed="right")],
+        "learning_offset": [Interval(Real, 0.0, None, closed="left")],
+        "half_life": [Interval(Real, 0.0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -233,6 +255,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         covariances_init=None,
         n_swaps=8,
         acceleration="squarem",
+        learning_decay=0.7,
+        learning_offset=10.0,
+        half_life=None,
         random_state=None,
         warm_start=False,
         verbose=0,
@@ -251,6 +276,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.covariances_init = covariances_init
         self.n_swaps = n_swaps
         self.acceleration = acceleration
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
+        self.half_life = half_life
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -306,18 +334,24 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
         X = check_rows(self, X)
-        family = FAMILIES[self.covariance_type]
         if warm:
+            family = FAMILIES[self.covariance_type]
             check_warm_start(before, family, self.n_components, X.shape[1])
+        self._fit_rows(X, sample_weight, context, before)
+
+    def _fit_rows(self, X, sample_weight, context, before):
+        """Fit checked rows, from the model before if there is one."""
+        family = FAMILIES[self.covariance_type]
         rng = check_random_state(self.random_state)
         weight, kept = _kept(X, sample_weight)
         start = (
-            Start.at(before.mixture)
-            if warm
-            else check_start(self, family, X, kept, rng)
+            check_start(self, family, X, kept, rng)
+            if before is None
+            else Start.at(before.mixture)
         )
         source = _source(X[kept], weight[kept], family, self.n_components)
-        problem = Problem(source, family, self._regularisation(source))
+        largest = float(np.max(source.sample_weight))
+        problem = Problem(source, family, self._regularisation(source.frame, largest))
         n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
@@ -333,16 +367,17 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
         self.degenerate_ = problem.degenerate(fit.mixture)
+        self.n_samples_seen_ = _whole(source.total_weight)
+        self._stream = Past.of(self._model(), source, fit.objective)
         _warn_of_result(fit, problem, self.max_iter)
 
-    def _regularisation(self, source):
+    def _regularisation(self, frame, largest_weight):
         if isinstance(self.reg_covar, str):
-            largest = float(np.max(source.sample_weight))
-            return PseudoObservations.of(source.frame, largest)
-        return Ridge.of(source.frame, self.reg_covar)
+            return PseudoObservations.of(frame, largest_weight)
+        return Ridge.of(frame, self.reg_covar)
 
     def _run(self, problem, start, rng, n_starts, monitor):
-        try:
+        with _failures_explained(self.reg_covar):
             return best_run(
                 problem,
                 start,
@@ -353,14 +388,108 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
                 accelerated=self.acceleration is not None,
                 monitor=monitor,
             )
-        except NotPositiveDefinite as error:
-            raise ValueError(
-                f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
-                f"and reg_covar={self.reg_covar:g} is too small to make up for it. "
-                "Use reg_covar='auto', a larger value, or fewer components."
-            ) from error
-        except StartFailed as error:
-            raise ValueError(f"Fitting failed: {error}.") from error
+
+    # ---- streams ----------------------------------------------------------
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        r"""Learn from a batch of rows, and keep what was learnt before.
+
+        The first rows are kept until there are 5000 (or 50 K D, if that is more): each
+        call fits all of them, as `fit` would.  After that a batch is one step of
+        stepwise EM [5]_: with the statistics of an observation :math:`s` (weights,
+        first and second moments of the components),
+
+        .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad
+            \gamma = (\mathrm{learning\_offset} + n / b)^{-\mathrm{learning\_decay}}
+
+        where b is the weight of the batch and n that of all rows so far.  A component
+        of fewer than 2 (D + 1) effective rows is given the common covariance.  Batches
+        should be in random order, or follow a drift that `half_life` forgets.
+
+        After `fit`, or from given parameters, it goes on from there.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any number of rows; the first batch needs `n_components`.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts: 2 is a repeated row, 0 an absent one.
+
+        Returns
+        -------
+        self : GaussianMixture
+            With `n_samples_seen_`; with `converged_` false, the number of steps as
+            `n_iter_`, and the average of the log-likelihood of each batch before it was
+            learnt as `lower_bound_`, once rows are no longer kept.
+
+        Raises
+        ------
+        ValueError
+            If X or the weights cannot be used, or parameters have changed that the
+            mixture depends on.  The estimator is then as it was before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skgmm import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> mixture = GaussianMixture(2)
+        >>> for _ in range(20):
+        ...     X = rng.normal(size=(1000, 1)) + rng.choice([0, 10], size=(1000, 1))
+        ...     mixture = mixture.partial_fit(X)
+        >>> mixture.means_.round(1)
+        array([[ 0.],
+               [10.]])
+        >>> mixture.n_samples_seen_
+        20000
+        """
+        with _unchanged_on_failure(self), visible_log(self.verbose):
+            self._partial_fit(X, sample_weight)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
+        model = self._model() if self.__sklearn_is_fitted__() else None
+        X = check_rows(self, X, reset="n_features_in_" not in vars(self))
+        family = FAMILIES[self.covariance_type]
+        past = None
+        if model is not None:
+            check_stream(model, family, self.n_components, X.shape[1])
+            past = vars(self).get("_stream")
+            if past is None or past.model is not model:  # parameters were assigned
+                past = Past.unknown(model)
+        weight, kept = _kept(X, sample_weight)
+        X, weight = X[kept], weight[kept]
+        if past is None or (isinstance(past, Past) and past.rows is not None):
+            self._fit_first(past, X, weight)
+            return
+        stream = past.stream() if isinstance(past, Past) else past
+        steps = StepSize(self.learning_decay, self.learning_offset, self.half_life)
+        with _failures_explained(self.reg_covar), single_threaded_blas():
+            stream = stream.learn(X, weight, steps, self._regularisation)
+        self._stream = stream
+        self._set_model(stream.model)
+        self.converged_ = False
+        self.n_iter_ = stream.n_steps
+        self.lower_bound_ = stream.past.objective
+        self.n_samples_seen_ = _whole(stream.seen)
+        for name in ("lower_bounds_", "degenerate_"):  # these are of a fit
+            vars(self).pop(name, None)
+
+    def _fit_first(self, past, X, weight):
+        """Fit the first rows of a stream, those before among them."""
+        if past is not None:
+            X = np.concatenate([past.rows, np.asarray(X)])
+            weight = np.concatenate([past.sample_weight, weight])
+        enough = len(X) >= sample_size(self.n_components, X.shape[1])
+        grown = past is None or enough or len(X) >= 2 * past.last_start
+        anew = past is None or (grown and isinstance(self.init_params, str))
+        self._fit_rows(X, weight, None, None if anew else past.model)
+        if not enough:
+            last_start = len(X) if anew else past.last_start
+            # Arrays of the user's may change.
+            kept = {"rows": np.array(X), "sample_weight": np.array(weight)}
+            self._stream = replace(self._stream, **kept, last_start=last_start)
 
     # ---- other ways to a mixture ------------------------------------------
     @classmethod
@@ -450,6 +579,26 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         mixture : GaussianMixture
         """
         return _sklearn.from_sklearn(cls, mixture)
+
+
+@contextmanager
+def _failures_explained(reg_covar):
+    """Turn failures of the inside into errors that say what to do."""
+    try:
+        yield
+    except NotPositiveDefinite as error:
+        raise ValueError(
+            f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
+            f"and reg_covar={reg_covar:g} is too small to make up for it. "
+            "Use reg_covar='auto', a larger value, or fewer components."
+        ) from error
+    except StartFailed as error:
+        raise ValueError(f"Fitting failed: {error}.") from error
+
+
+def _whole(weight):
+    """Return a sum of weights, as an integer if it is one."""
+    return int(weight) if weight == int(weight) else weight
 
 
 @contextmanager

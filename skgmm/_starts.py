@@ -115,8 +115,13 @@ def from_race(n_swaps):
     return propose
 
 
+def sample_size(n_components, n_features):
+    """Return the number of rows on which automatic starts are made at most."""
+    return max(_SAMPLE, 50 * n_components * n_features)
+
+
 def _sample(problem, n_components, rng):
-    size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
+    size = sample_size(n_components, len(problem.source.frame.centre))
     return problem.source.sample(size, rng)
 
 

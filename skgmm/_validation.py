@@ -69,16 +69,31 @@ def check_sample_weight(sample_weight, n_samples):
 
 def check_warm_start(model, family, n_components, n_features):
     """Raise unless a fit can go on from a model."""
-    now = {
-        "covariance_type": (model.family.name, family.name),
-        "n_components": (model.mixture.n_components, n_components),
-        "the number of features": (model.mixture.n_features, n_features),
-    }
-    for name, (old, new) in now.items():
-        if old != new:
+    _check_same(
+        model,
+        (family.name, n_components, n_features),
+        "warm_start=True goes on from the previous fit",
+        "Set warm_start=False for a new fit.",
+    )
+
+
+def check_stream(model, family, n_components, n_features):
+    """Raise unless a stream can go on from a model."""
+    _check_same(
+        model,
+        (family.name, n_components, n_features),
+        "partial_fit goes on from the present mixture",
+        "Call fit, or partial_fit of a clone, for a new one.",
+    )
+
+
+def _check_same(model, new, what, remedy):
+    old = model.family.name, model.mixture.n_components, model.mixture.n_features
+    names = "covariance_type", "n_components", "the number of features"
+    for name, before, now in zip(names, old, new, strict=True):
+        if before != now:
             raise ValueError(
-                f"warm_start=True goes on from the previous fit, but {name} was "
-                f"{old!r} and is now {new!r}. Set warm_start=False for a new fit."
+                f"{what}, but {name} was {before!r} and is now {now!r}. {remedy}"
             )
 
 

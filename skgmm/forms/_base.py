@@ -255,6 +255,15 @@ class Covariances(ABC):
     def add_to_values(values, diagonal):
         """Return covariances with ``diagonal`` (D,) added to each."""
 
+    def expected_scatter(self, count):
+        """Return the scatter that ``count`` (K,) rows of each component have."""
+        return count.reshape(-1, *[1] * (self.values.ndim - 1)) * self.values
+
+    @staticmethod
+    @abstractmethod
+    def diagonal_sums(scatter, n_features):
+        """Return the diagonals of a scatter, added up over components, shape (D,)."""
+
     @staticmethod
     @abstractmethod
     def pooled(scatter, count, small):

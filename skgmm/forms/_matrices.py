@@ -156,3 +156,8 @@ class MatrixCovariances(Covariances):
     @staticmethod
     def add_to_values(values, diagonal):
         return values + np.diag(diagonal)
+
+    @staticmethod
+    def diagonal_sums(scatter, n_features):
+        diagonals = np.diagonal(scatter, axis1=-2, axis2=-1)
+        return diagonals.reshape(-1, n_features).sum(axis=0)

@@ -85,6 +85,9 @@ class Tied(MatrixCovariances):
     def add_to_scatter(scatter, diagonals):
         return scatter + np.diag(diagonals.sum(axis=0))
 
+    def expected_scatter(self, count):
+        return count.sum() * self.values
+
     @staticmethod
     def pooled(scatter, count, small):
         return scatter
