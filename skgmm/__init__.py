@@ -29,7 +29,6 @@ The map of the package, from the user down
 
 from ._gaussian_mixture import GaussianMixture
 from ._show_versions import show_versions
+from ._version import __version__
 
-__version__ = "0.1.0.dev0"
-
-__all__ = ["GaussianMixture", "show_versions"]
+__all__ = ["GaussianMixture", "__version__", "show_versions"]

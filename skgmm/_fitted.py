@@ -16,6 +16,7 @@ from ._validation import (
     check_sample_weight,
     check_weights,
 )
+from ._version import __version__, restored
 from .families import FAMILIES, Family
 
 # Parameters with one name; the covariances have three, and their inverses.
@@ -102,6 +103,9 @@ class FittedMixture:
     @precisions_cholesky_.setter
     def precisions_cholesky_(self, value):
         self._assign("precisions_cholesky_", value)
+
+    def __reduce__(self):
+        return restored, (type(self), __version__), self.__getstate__()
 
     def __sklearn_is_fitted__(self):
         return "_fitted_model" in vars(self) or "_assigned" in vars(self)

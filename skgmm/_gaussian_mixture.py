@@ -1,8 +1,8 @@
 """GaussianMixture: the estimator."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -12,14 +12,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import _sklearn
+from ._checkpoint import Checkpoint, task_of
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
-from ._online import Past, StepSize
+from ._online import Past, StepSize, first_rows
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
-from ._starts import NAMES, Start, sample_size
+from ._starts import NAMES, Start
 from ._threads import single_threaded_blas
 from ._validation import (
     check_enough_rows,
@@ -124,6 +125,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         the start on, with many rows) and for `sample`.
     warm_start : bool, default=False
         Whether a further call of `fit` goes on from the last result.
+    checkpoint : str, path or None, default=None
+        File in which `fit` saves where it is, every 30 seconds.  A fit with the same
+        parameters to the same rows, in this process or another one, goes on from it to
+        the same result.  The file is removed when the fit has ended.  It is a pickle:
+        name no file that others can write.
     verbose : int, default=0
         1 reports each `verbose_interval`-th iteration, 2 every one, through the
         logger ``skgmm``; on standard output if logging is not set up.
@@ -235,6 +241,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         "half_life": [Interval(Real, 0.0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
@@ -260,6 +267,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         half_life=None,
         random_state=None,
         warm_start=False,
+        checkpoint=None,
         verbose=0,
         verbose_interval=10,
     ):
@@ -281,6 +289,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.half_life = half_life
         self.random_state = random_state
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
@@ -337,9 +346,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         if warm:
             family = FAMILIES[self.covariance_type]
             check_warm_start(before, family, self.n_components, X.shape[1])
-        self._fit_rows(X, sample_weight, context, before)
+        self._fit_rows(X, sample_weight, before, context, self.checkpoint)
 
-    def _fit_rows(self, X, sample_weight, context, before):
+    def _fit_rows(self, X, sample_weight, before=None, context=None, checkpoint=None):
         """Fit checked rows, from the model before if there is one."""
         family = FAMILIES[self.covariance_type]
         rng = check_random_state(self.random_state)
@@ -360,7 +369,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         monitor = Monitor(
             self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
         )
-        fit = self._run(problem, start, rng, n_starts, monitor)
+        if checkpoint is not None:
+            checkpoint = Checkpoint(checkpoint, task_of(self, source))
+        fit = self._run(problem, start, rng, n_starts, monitor, checkpoint)
         self._set_model(model_at(fit))
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
@@ -369,6 +380,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.degenerate_ = problem.degenerate(fit.mixture)
         self.n_samples_seen_ = _whole(source.total_weight)
         self._stream = Past.of(self._model(), source, fit.objective)
+        if checkpoint is not None:
+            checkpoint.remove()
         _warn_of_result(fit, problem, self.max_iter)
 
     def _regularisation(self, frame, largest_weight):
@@ -376,7 +389,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             return PseudoObservations.of(frame, largest_weight)
         return Ridge.of(frame, self.reg_covar)
 
-    def _run(self, problem, start, rng, n_starts, monitor):
+    def _run(self, problem, start, rng, n_starts, monitor, checkpoint):
         with _failures_explained(self.reg_covar):
             return best_run(
                 problem,
@@ -387,6 +400,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
                 max_iter=self.max_iter,
                 accelerated=self.acceleration is not None,
                 monitor=monitor,
+                checkpoint=checkpoint,
             )
 
     # ---- streams ----------------------------------------------------------
@@ -394,10 +408,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def partial_fit(self, X, y=None, sample_weight=None):
         r"""Learn from a batch of rows, and keep what was learnt before.
 
-        The first rows are kept until there are 5000 (or 50 K D, if that is more): each
-        call fits all of them, as `fit` would.  After that a batch is one step of
-        stepwise EM [5]_: with the statistics of an observation :math:`s` (weights,
-        first and second moments of the components),
+        The first rows are kept until there are 20000 (or 50 K D, if that is more), and
+        all of them are fitted, as `fit` would, whenever there are a hundredth more:
+        from a new start when there are twice as many as at the last one.  After that
+        a batch is one step of stepwise EM [5]_: with the statistics of an observation
+        :math:`s` (weights, first and second moments of the components),
 
         .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad
             \gamma = (\mathrm{learning\_offset} + n / b)^{-\mathrm{learning\_decay}}
@@ -436,13 +451,13 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         >>> rng = np.random.default_rng(0)
         >>> mixture = GaussianMixture(2)
         >>> for _ in range(20):
-        ...     X = rng.normal(size=(1000, 1)) + rng.choice([0, 10], size=(1000, 1))
+        ...     X = rng.normal(size=(2000, 1)) + rng.choice([0, 10], size=(2000, 1))
         ...     mixture = mixture.partial_fit(X)
         >>> mixture.means_.round(1)
         array([[ 0.],
                [10.]])
         >>> mixture.n_samples_seen_
-        20000
+        40000
         """
         with _unchanged_on_failure(self), visible_log(self.verbose):
             self._partial_fit(X, sample_weight)
@@ -460,7 +475,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
                 past = Past.unknown(model)
         weight, kept = _kept(X, sample_weight)
         X, weight = X[kept], weight[kept]
-        if past is None or (isinstance(past, Past) and past.rows is not None):
+        if past is None or past.keeps_rows:
             self._fit_first(past, X, weight)
             return
         stream = past.stream() if isinstance(past, Past) else past
@@ -481,15 +496,20 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         if past is not None:
             X = np.concatenate([past.rows, np.asarray(X)])
             weight = np.concatenate([past.sample_weight, weight])
-        enough = len(X) >= sample_size(self.n_components, X.shape[1])
-        grown = past is None or enough or len(X) >= 2 * past.last_start
-        anew = past is None or (grown and isinstance(self.init_params, str))
-        self._fit_rows(X, weight, None, None if anew else past.model)
+        n_rows = len(X)
+        enough = n_rows >= first_rows(self.n_components, X.shape[1])
+        if past is not None and not enough and not past.is_due(n_rows):
+            self._stream = past.keeping(X, weight)
+            self.n_samples_seen_ = _whole(float(weight.sum()))
+            return
+        anew = past is None or (
+            isinstance(self.init_params, str) and (enough or n_rows >= 2 * past.started)
+        )
+        self._fit_rows(X, weight, None if anew else past.model)
         if not enough:
-            last_start = len(X) if anew else past.last_start
-            # Arrays of the user's may change.
-            kept = {"rows": np.array(X), "sample_weight": np.array(weight)}
-            self._stream = replace(self._stream, **kept, last_start=last_start)
+            started = n_rows if anew else past.started
+            numbers = {"fitted": n_rows, "started": started}
+            self._stream = self._stream.keeping(X, weight, **numbers)
 
     # ---- other ways to a mixture ------------------------------------------
     @classmethod

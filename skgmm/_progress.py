@@ -62,7 +62,8 @@ class Monitor:
         """Note a state; return whether a callback asks to stop."""
         interval = 1 if self._verbose > 1 else self._interval
         if self._verbose and fit.n_iter % interval == 0:
-            change = "" if fit.n_iter == 0 else f", change {self._change(fit):.2e}"
+            first = self._previous is None
+            change = "" if first else f", change {self._change(fit):.2e}"
             self._log(f"iteration {fit.n_iter}: objective {fit.objective:.8g}{change}")
         self._previous = fit.objective
         if self._context is None or fit.n_iter == 0:

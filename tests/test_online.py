@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from strategies import TYPES, Truth, case, cases
 
+import skgmm._online
 from skgmm import GaussianMixture
 from skgmm._online import StepSize
 from skgmm._statistics import Statistics
@@ -24,6 +25,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Features .* have one value only:UserWarning",
 )
 FORMS = {"full": Full, "tied": Tied, "diag": Diag, "spherical": Spherical}
+
+
+@pytest.fixture(autouse=True)
+def few_first_rows(monkeypatch):
+    """So that streams begin soon."""
+    monkeypatch.setattr(skgmm._online, "_FIRST_ROWS", 5000)
 
 
 def stream(mixture, X, size=1000, sample_weight=None):
@@ -120,6 +127,18 @@ def test_rows_one_by_one_give_a_usable_mixture_at_any_time():
         mixture.partial_fit(X[[index]])
         assert np.isfinite(mixture.score(X))
     assert mixture.score(X) > GaussianMixture(1).fit(X).score(X)
+
+
+def test_rows_are_fitted_again_when_there_are_some_more():
+    X = case(1, 2, 2, n_rows=1100, distance=8.0).X
+    mixture = GaussianMixture(2).partial_fit(X[:1000])
+    means = mixture.means_
+    mixture.partial_fit(X[1000:1009])
+    np.testing.assert_array_equal(mixture.means_, means)
+    assert mixture.n_samples_seen_ == 1009
+    mixture.partial_fit(X[1009:1010])
+    assert np.all(mixture.means_ != means)
+    assert_close(mixture, GaussianMixture(2).fit(X[:1010]), rtol=1e-3, atol=1e-3)
 
 
 def test_the_first_batch_needs_a_row_for_each_component():

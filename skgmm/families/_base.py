@@ -43,6 +43,12 @@ class Family:
         # Pickles name the families of the package: they hold no code.
         return family_named, (self.name,)
 
+    def __getstate__(self):
+        return {"name": self.name}  # for skops, which does not know __reduce__
+
+    def __setstate__(self, state):
+        vars(self).update(vars(family_named(state["name"])))
+
     def n_parameters(self, n_components, n_features):
         """Return the number of free parameters of a mixture."""
         return (
