@@ -302,7 +302,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers of any kind.
+            Numbers of any kind.  A memory-mapped file, or anything that is no array
+            and has ``shape``, ``dtype`` and slices of rows (zarr, h5py), is read block
+            by block in every iteration and is never in memory as a whole.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
