@@ -356,7 +356,7 @@ class _Leap:
 
 def finish(climb, tol, passes):
     """Climb on by leaps until little is to gain, for so many passes at most."""
-    climb.max_iter = climb.fit.n_iter + passes
+    climb.max_iter, climb.pace = climb.fit.n_iter + passes, Pace()
     with suppress(StartFailed, NotPositiveDefinite):  # it stays where it is
         _leaps(climb, tol)
 
