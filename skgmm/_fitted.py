@@ -1,12 +1,14 @@
 """What every estimator that holds a mixture can do with it."""
 
 from dataclasses import dataclass, replace
+from functools import wraps
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
+from ._dask import LazyRows, apply, is_lazy, likelihood_and_entropy, log_likelihood
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
@@ -48,6 +50,19 @@ class Model:
     def n_parameters(self):
         """Return the number of free parameters."""
         return self.family.n_parameters(*self.mixture.means.shape)
+
+
+def lazily(method):
+    """Let a method of rows give a lazy array for a Dask collection."""
+
+    @wraps(method)
+    def either(self, X):
+        if not is_lazy(X):
+            return method(self, X)
+        self._rows(X)  # checks the number of features, and their names
+        return apply(self, method.__name__, X)
+
+    return either
 
 
 class FittedMixture:
@@ -179,6 +194,7 @@ class FittedMixture:
             )
         return model, X
 
+    @lazily
     def score_samples(self, X):
         """Return the log-density of each row.
 
@@ -216,9 +232,12 @@ class FittedMixture:
     def _log_likelihood(self, X, sample_weight):
         """Return the weighted log-likelihood and the total weight."""
         model, X = self._rows(X)
+        if isinstance(X, LazyRows):
+            return log_likelihood(model.mixture, X.weighted(sample_weight))
         weight = check_sample_weight(sample_weight, len(X))
         return model.mixture.log_likelihood(X, weight), float(weight.sum())
 
+    @lazily
     def predict(self, X):
         """Return the most probable component of each row.
 
@@ -233,6 +252,7 @@ class FittedMixture:
         model, X = self._rows(X)
         return model.mixture.labels(X)
 
+    @lazily
     def predict_proba(self, X):
         """Return the responsibilities: the posterior of the components.
 
@@ -247,6 +267,7 @@ class FittedMixture:
         """
         return np.exp(self.predict_log_proba(X))
 
+    @lazily
     def predict_log_proba(self, X):
         """Return the logarithms of the responsibilities.
 
@@ -318,10 +339,16 @@ class FittedMixture:
         icl : float
         """
         model, X = self._rows(X)
-        weight = check_sample_weight(sample_weight, len(X))
-        log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
-        complete = log_likelihood - entropy
-        return -2 * complete + model.n_parameters() * float(np.log(weight.sum()))
+        if isinstance(X, LazyRows):
+            X = X.weighted(sample_weight)
+            sums = likelihood_and_entropy(model.mixture, X)
+            total = sum(fact[1] for fact in X.facts)
+        else:
+            weight = check_sample_weight(sample_weight, len(X))
+            sums = model.mixture.likelihood_and_entropy(X, weight)
+            total = weight.sum()
+        complete = sums[0] - sums[1]
+        return -2 * complete + model.n_parameters() * float(np.log(total))
 
     # ---- samples ----------------------------------------------------------
     def sample(self, n_samples=1, *, random_state=None, shuffle=True):

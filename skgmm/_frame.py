@@ -50,8 +50,21 @@ class Frame:
         per_feature : bool, default=True
             Whether each feature has a scale of its own.
         """
-        low, high = _extremes(rows)
-        centre, variance, size = _moments(rows, sample_weight, low, high)
+        return cls.of_sums(
+            *extremes(rows),
+            sample_weight.sum(),
+            lambda *arguments: power_sums(rows, sample_weight, *arguments),
+            per_feature=per_feature,
+        )
+
+    @classmethod
+    def of_sums(cls, low, high, total, sums, *, per_feature=True):
+        """Return the frame of rows between extremes, from sums over them.
+
+        ``sums(power, origin, size)`` is that of ``((row - origin) / size) ** power``
+        over the rows, with their weights.
+        """
+        centre, variance, size = _moments(low, high, total, sums)
         variance[low == high] = 0.0
         return cls._made(centre, variance, size, per_feature)
 
@@ -106,13 +119,22 @@ def _blocks(rows):
     return Blocks(rows, slices)
 
 
-def _extremes(rows):
+def extremes(rows):
+    """Return the smallest and the largest values of the features."""
     pairs = [(block.min(axis=0), block.max(axis=0)) for _, block in _blocks(rows)]
     low, high = zip(*pairs, strict=True)
     return np.min(low, axis=0).astype(float), np.max(high, axis=0).astype(float)
 
 
-def _moments(rows, sample_weight, low, high):
+def power_sums(rows, sample_weight, power, origin, size):
+    """Return the sum of powers of weighted rows, see `Frame.of_sums`."""
+    sums = np.zeros(rows.shape[1])
+    for part, block in _blocks(rows):
+        sums = sums + sample_weight[part] @ ((block - origin) / size) ** power
+    return sums
+
+
+def _moments(low, high, total, sums):
     """Return means, and variances in units of ``size**2``, and the sizes.
 
     Sizes are powers of two near half the range: nothing overflows, and nothing is
@@ -121,14 +143,5 @@ def _moments(rows, sample_weight, low, high):
     middle = 0.5 * low + 0.5 * high
     half = np.maximum(high - middle, middle - low)
     size = np.exp2(np.ceil(np.log2(np.where(half > 0, half, 1.0))))
-    total = sample_weight.sum()
-
-    def mean(power, origin):
-        sums = sum(
-            sample_weight[part] @ ((block - origin) / size) ** power
-            for part, block in _blocks(rows)
-        )
-        return sums / total
-
-    centre = middle + size * mean(1, middle)
-    return centre, mean(2, centre), size
+    centre = middle + size * sums(1, middle, size) / total
+    return centre, sums(2, centre, size) / total, size

@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import _sklearn
 from ._checkpoint import Checkpoint, task_of
+from ._dask import DaskSource, LazyRows, is_lazy
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
-from ._frame import Frame
 from ._online import Past, StepSize, first_rows
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
@@ -29,6 +29,7 @@ from ._validation import (
     check_sample_weight,
     check_start,
     check_stream,
+    check_total_weight,
     check_warm_start,
 )
 from ._warnings import warn
@@ -354,15 +355,15 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         """Fit checked rows, from the model before if there is one."""
         family = FAMILIES[self.covariance_type]
         rng = check_random_state(self.random_state)
-        weight, kept = _kept(X, sample_weight)
+        X, weight, kept = _kept(X, sample_weight)
         start = (
             check_start(self, family, X, kept, rng)
             if before is None
             else Start.at(before.mixture)
         )
-        source = _source(X[kept], weight[kept], family, self.n_components)
-        largest = float(np.max(source.sample_weight))
-        problem = Problem(source, family, self._regularisation(source.frame, largest))
+        source = _source(X[kept], weight, family, self.n_components)
+        regularisation = self._regularisation(source.frame, source.largest_weight)
+        problem = Problem(source, family, regularisation)
         n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
@@ -467,6 +468,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     def _partial_fit(self, X, sample_weight):
         model = self._model() if self.__sklearn_is_fitted__() else None
+        if is_lazy(X):  # a batch is small
+            X = X.compute()
         X = check_rows(self, X, reset="n_features_in_" not in vars(self))
         family = FAMILIES[self.covariance_type]
         past = None
@@ -475,8 +478,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             past = vars(self).get("_stream")
             if past is None or past.model is not model:  # parameters were assigned
                 past = Past.unknown(model)
-        weight, kept = _kept(X, sample_weight)
-        X, weight = X[kept], weight[kept]
+        X, weight, kept = _kept(X, sample_weight)
+        X = X[kept]
         if past is None or past.keeps_rows:
             self._fit_first(past, X, weight)
             return
@@ -636,16 +639,23 @@ def _unchanged_on_failure(estimator):
 
 
 def _kept(X, sample_weight):
-    """Return the weights of rows, and an index of those that have any."""
+    """Return X, the weights of rows that have any, and an index of these."""
+    if isinstance(X, LazyRows):
+        X = X.weighted(sample_weight)
+        check_total_weight([fact[1] for fact in X.facts])
+        return X, None, slice(None)
     weight = check_sample_weight(sample_weight, len(X))
     present = slice(None) if sample_weight is None else weight > 0
-    return weight, slice(None) if np.all(present) else present
+    kept = slice(None) if np.all(present) else present
+    return X, weight[kept], kept
 
 
 def _source(rows, weight, family, n_components):
     """Return the source of rows, after checking that they can be fitted."""
     check_enough_rows(len(rows), n_components)
-    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    kind = DaskSource if isinstance(rows, LazyRows) else ArraySource
+    source = kind.of(rows, weight, per_feature=family.per_feature)
+    frame = source.frame
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.deviation == 0)
     if constant.size and len(rows) > 1:
@@ -654,7 +664,7 @@ def _source(rows, weight, family, n_components):
             "nothing about the components. Leave them out.",
             UserWarning,
         )
-    return ArraySource(rows, weight, frame)
+    return source
 
 
 def _warn_of_result(fit, problem, max_iter):

@@ -93,8 +93,8 @@ class Past:
         """Return the past of a mixture that was fitted to a source."""
         frame = source.frame
         constant = np.where(frame.deviation == 0, frame.centre, np.nan)
-        largest = float(np.max(source.sample_weight))
-        return cls(model, constant, source.total_weight, largest, objective)
+        weights = source.total_weight, source.largest_weight
+        return cls(model, constant, *weights, objective)
 
     @property
     def keeps_rows(self):

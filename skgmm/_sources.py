@@ -32,6 +32,13 @@ class ArraySource:
     sample_weight: np.ndarray
     frame: Frame
 
+    @classmethod
+    def of(cls, rows, sample_weight, *, per_feature=True):
+        """Return the source of rows, with a frame that fits them."""
+        return cls(
+            rows, sample_weight, Frame.of(rows, sample_weight, per_feature=per_feature)
+        )
+
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
@@ -40,19 +47,29 @@ class ArraySource:
     @property
     def n_observations(self):
         """Their number; rows whose weights are all below one are fractions of one."""
-        return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+        return self.total_weight / min(1.0, self.largest_weight)
+
+    @property
+    def largest_weight(self):
+        """The weight of the heaviest row."""
+        return float(np.max(self.sample_weight))
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
-        origin, covariances = mixture.means, mixture.covariances
-        within = not covariances.follow_from_total(origin)
+        covariances = mixture.covariances
+        within = not covariances.follow_from_total(mixture.means)
+        statistics = self._expectation(mixture, within)
+        if within:
+            return statistics
+        return statistics.with_total(*self.total(type(covariances)))
+
+    def _expectation(self, mixture, within):
+        """Return the sums of an E-step, second moments among them if `within`."""
 
         def part(chunk, rows):
             return kernels.statistics(*self._part(chunk, rows), mixture, within=within)
 
-        form = type(covariances)
-        statistics = self._sum(part, origin, form)
-        return statistics if within else statistics.with_total(*self.total(form))
+        return self._sum(part, mixture.means, type(mixture.covariances))
 
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.
@@ -85,18 +102,16 @@ class ArraySource:
         Statistics
             About the means that go with the responsibilities.
         """
-
-        def about(origin):
-            return self._sum(
-                lambda chunk, rows: kernels.moments(
-                    *self._part(chunk, rows), responsibilities[chunk], origin, form
-                ),
-                origin,
-                form,
-            )
-
         shape = responsibilities.shape[1], self.rows.shape[1]
-        return about(about(np.zeros(shape)).means())
+        first = self._moments_about(responsibilities, np.zeros(shape), form)
+        return self._moments_about(responsibilities, first.means(), form)
+
+    def _moments_about(self, responsibilities, origin, form):
+        def part(chunk, rows):
+            hard = responsibilities[chunk]
+            return kernels.moments(*self._part(chunk, rows), hard, origin, form)
+
+        return self._sum(part, origin, form)
 
     def sample(self, size, rng):
         """Return a source of at most ``size`` rows, drawn without replacement.

@@ -71,6 +71,8 @@ def n_threads():
     `threadpoolctl.threadpool_limits` sets.  One inside a worker of joblib or a
     daemonic process, where the cores are taken already.
     """
+    if getattr(_here, "inline", False):
+        return 1
     backend, _ = joblib.parallel.get_active_backend()
     if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
         return 1
@@ -79,6 +81,20 @@ def n_threads():
     if openmp.isdigit():
         limits.append(int(openmp))
     return max(1, min(limits))
+
+
+_here = threading.local()
+
+
+@contextmanager
+def inline():
+    """Use one thread in the block: whoever calls has others for other work."""
+    before = getattr(_here, "inline", False)
+    _here.inline = True
+    try:
+        yield
+    finally:
+        _here.inline = before
 
 
 @cache

@@ -5,6 +5,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, validate_data
 
 from . import _starts
+from ._dask import LazyRows, is_lazy, sample_of
 from ._files import Blocks, StoredRows, is_stored
 from ._mixture import Mixture
 from .forms import NotPositiveDefinite
@@ -19,6 +20,9 @@ def check_rows(estimator, X, *, reset=True):
     Stored rows are checked now if a fit will read them many times, or else when they
     are read.
     """
+    if is_lazy(X):
+        validate_data(estimator, sample_of(X), skip_check_array=True, reset=reset)
+        return LazyRows.of(X, type(estimator).__name__, check_weights_of_rows)
     if not is_stored(X):
         return validate_data(estimator, X, dtype=[np.float64, np.float32], reset=reset)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -39,6 +43,13 @@ def check_sample_weight(sample_weight, n_samples):
     """Return the weights of rows as float64 (n,); ones take no memory."""
     if sample_weight is None:
         return np.broadcast_to(1.0, (n_samples,))
+    weight = check_weights_of_rows(sample_weight, n_samples)
+    check_total_weight(weight)
+    return weight
+
+
+def check_weights_of_rows(sample_weight, n_samples):
+    """Return weights (n,) of rows, all of which may be zero."""
     weight = check_floats(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.broadcast_to(weight, (n_samples,))
@@ -53,18 +64,22 @@ def check_sample_weight(sample_weight, n_samples):
             f"sample_weight must not be negative; got {weight[row]:g} for row {row}. "
             "Set weights of rows to be left out to zero."
         )
+    return weight
+
+
+def check_total_weight(weight):
+    """Raise unless weights have a finite sum above zero."""
     with np.errstate(over="ignore"):
-        total = weight.sum()
+        total = np.sum(weight)
     if not np.isfinite(total):
         raise ValueError(
             f"sample_weight must have a finite sum; got {total}. Divide by the largest "
             "entry."
         )
-    if not np.any(weight > 0):
+    if not total > 0:
         raise ValueError(
             "sample_weight must have an entry above zero; got all zero weights."
         )
-    return weight
 
 
 def check_warm_start(model, family, n_components, n_features):
