@@ -35,6 +35,8 @@ class LazyRows:
 
     Attributes
     ----------
+    stored : collection
+        As the user gave it.
     blocks : tuple of Delayed
         Of pairs: rows (m, D) that have a weight, and their weights (m,).
     shape : tuple
@@ -47,6 +49,7 @@ class LazyRows:
         and the largest values of the features.
     """
 
+    stored: object
     blocks: tuple
     shape: tuple
     dtype: np.dtype
@@ -60,13 +63,18 @@ class LazyRows:
         known = empty.dtype in (np.float64, np.float32)
         dtype = empty.dtype if known else np.dtype(np.float64)
         check = partial(_checked, name=name, dtype=dtype, check_weight=check_weight)
-        return cls(_blocks_of(X), (np.nan, empty.shape[1]), dtype, check)
+        return cls(X, _blocks_of(X), (np.nan, empty.shape[1]), dtype, check)
 
     def __len__(self):
         return self.shape[0]
 
     def __getitem__(self, index):
         return self  # rows of weight zero are left out already
+
+    @property
+    def total_weight(self):
+        """The sum of the weights."""
+        return float(sum(fact[1] for fact in self.facts))
 
     def weighted(self, sample_weight):
         """Return the same rows with weights, checked and counted: in one reading."""
@@ -135,6 +143,10 @@ class LazyRows:
             ]
         return parts[0].compute()
 
+    def summed_by(self, mixture, method):
+        """Return what a method of a mixture sums over weighted rows."""
+        return self.summed(_method, mixture, method).tolist()
+
     def split(self, array):
         """Return the parts of an array (n, ...) that go with the blocks."""
         sizes = [fact[0] for fact in self.facts]
@@ -158,7 +170,7 @@ class DaskSource(ArraySource):
         frame = Frame.of_sums(
             low,
             high,
-            sum(fact[1] for fact in facts),
+            rows.total_weight,
             lambda *arguments: rows.summed(power_sums, *arguments),
             per_feature=per_feature,
         )
@@ -167,7 +179,7 @@ class DaskSource(ArraySource):
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
-        return float(sum(fact[1] for fact in self.rows.facts))
+        return self.rows.total_weight
 
     @property
     def largest_weight(self):
@@ -233,16 +245,6 @@ def apply(estimator, method, X):
     return rows.map_blocks(call, chunks=chunks, dtype=dtype, meta=meta)
 
 
-def log_likelihood(mixture, rows):
-    """Return the log-likelihood and the weight of weighted lazy rows."""
-    return rows.summed(_log_likelihood, mixture).tolist()
-
-
-def likelihood_and_entropy(mixture, rows):
-    """Return the log-likelihood and the entropy of weighted lazy rows."""
-    return rows.summed(_likelihood_and_entropy, mixture).tolist()
-
-
 def _light(estimator):
     """Return a copy that predicts, without names of features and streams."""
     light = copy.copy(estimator)
@@ -254,7 +256,9 @@ def _light(estimator):
 # ---- what tasks do ----
 def _called(estimator, method, block):
     if len(block) == 0:
-        return getattr(estimator, method)(np.zeros((1, block.shape[1])))[:0]
+        return getattr(estimator, method)(np.zeros((1, block.shape[1]), block.dtype))[
+            :0
+        ]
     with inline():
         return getattr(estimator, method)(block)
 
@@ -306,13 +310,8 @@ def _taken(block, indices):
     return tuple(part[indices] for part in block)
 
 
-def _log_likelihood(rows, sample_weight, mixture):
-    total = mixture.log_likelihood(rows, sample_weight)
-    return np.array([total, sample_weight.sum()])
-
-
-def _likelihood_and_entropy(rows, sample_weight, mixture):
-    return np.array(mixture.likelihood_and_entropy(rows, sample_weight))
+def _method(rows, sample_weight, mixture, name):
+    return np.array(getattr(mixture, name)(rows, sample_weight))
 
 
 def _added(parts):

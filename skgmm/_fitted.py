@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from ._dask import LazyRows, apply, is_lazy, likelihood_and_entropy, log_likelihood
+from ._dask import LazyRows, apply, is_lazy
 from ._mixture import Mixture
 from ._validation import (
     check_covariances,
@@ -226,16 +226,17 @@ class FittedMixture:
         log_likelihood : float
             Per observation, in nats.
         """
-        total, weight = self._log_likelihood(X, sample_weight)
+        total, weight = self._summed("log_likelihood", X, sample_weight)
         return total / weight
 
-    def _log_likelihood(self, X, sample_weight):
-        """Return the weighted log-likelihood and the total weight."""
+    def _summed(self, method, X, sample_weight):
+        """Return what a method of the mixture sums over rows, and their weight."""
         model, X = self._rows(X)
         if isinstance(X, LazyRows):
-            return log_likelihood(model.mixture, X.weighted(sample_weight))
+            X = X.weighted(sample_weight)
+            return X.summed_by(model.mixture, method), X.total_weight
         weight = check_sample_weight(sample_weight, len(X))
-        return model.mixture.log_likelihood(X, weight), float(weight.sum())
+        return getattr(model.mixture, method)(X, weight), float(weight.sum())
 
     @lazily
     def predict(self, X):
@@ -299,7 +300,7 @@ class FittedMixture:
         -------
         aic : float
         """
-        total, _ = self._log_likelihood(X, sample_weight)
+        total, _ = self._summed("log_likelihood", X, sample_weight)
         return -2 * total + 2 * self._model().n_parameters()
 
     def bic(self, X, sample_weight=None):
@@ -318,7 +319,7 @@ class FittedMixture:
         -------
         bic : float
         """
-        total, weight = self._log_likelihood(X, sample_weight)
+        total, weight = self._summed("log_likelihood", X, sample_weight)
         return -2 * total + self._model().n_parameters() * float(np.log(weight))
 
     def icl(self, X, sample_weight=None):
@@ -338,17 +339,9 @@ class FittedMixture:
         -------
         icl : float
         """
-        model, X = self._rows(X)
-        if isinstance(X, LazyRows):
-            X = X.weighted(sample_weight)
-            sums = likelihood_and_entropy(model.mixture, X)
-            total = sum(fact[1] for fact in X.facts)
-        else:
-            weight = check_sample_weight(sample_weight, len(X))
-            sums = model.mixture.likelihood_and_entropy(X, weight)
-            total = weight.sum()
+        sums, weight = self._summed("likelihood_and_entropy", X, sample_weight)
         complete = sums[0] - sums[1]
-        return -2 * complete + model.n_parameters() * float(np.log(total))
+        return -2 * complete + self._model().n_parameters() * float(np.log(weight))
 
     # ---- samples ----------------------------------------------------------
     def sample(self, n_samples=1, *, random_state=None, shuffle=True):

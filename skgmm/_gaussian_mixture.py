@@ -305,7 +305,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         X : array-like of shape (n_samples, n_features)
             Numbers of any kind.  A memory-mapped file, or anything that is no array
             and has ``shape``, ``dtype`` and slices of rows (zarr, h5py), is read block
-            by block in every iteration and is never in memory as a whole.
+            by block in every iteration and is never in memory as a whole.  Blocks of a
+            Dask array or frame are summed where they are (persist it, or they are made
+            anew in every iteration); the predictions for one are lazy.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
@@ -479,7 +481,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             if past is None or past.model is not model:  # parameters were assigned
                 past = Past.unknown(model)
         X, weight, kept = _kept(X, sample_weight)
-        X = X[kept]
+        X = np.asarray(X[kept])
         if past is None or past.keeps_rows:
             self._fit_first(past, X, weight)
             return
@@ -499,7 +501,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit_first(self, past, X, weight):
         """Fit the first rows of a stream, those before among them."""
         if past is not None:
-            X = np.concatenate([past.rows, np.asarray(X)])
+            X = np.concatenate([past.rows, X])
             weight = np.concatenate([past.sample_weight, weight])
         n_rows = len(X)
         enough = n_rows >= first_rows(self.n_components, X.shape[1])
@@ -642,7 +644,7 @@ def _kept(X, sample_weight):
     """Return X, the weights of rows that have any, and an index of these."""
     if isinstance(X, LazyRows):
         X = X.weighted(sample_weight)
-        check_total_weight([fact[1] for fact in X.facts])
+        check_total_weight(X.total_weight)
         return X, None, slice(None)
     weight = check_sample_weight(sample_weight, len(X))
     present = slice(None) if sample_weight is None else weight > 0

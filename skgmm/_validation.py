@@ -221,7 +221,7 @@ def check_start(estimator, family, X, kept, rng):
 
 def _from_callable(init, family, X, kept, n_components):
     """Return a proposal that asks the user's function at every start."""
-    given = X.stored if isinstance(X, StoredRows) else X
+    given = X.stored if isinstance(X, StoredRows | LazyRows) else X
 
     def propose(problem, n_components, rng, index):
         answer = init(given, n_components, rng)

@@ -98,11 +98,12 @@ def test_a_sample_is_that_of_memory(monkeypatch):
     assert_same(fitted(array()), fitted(X))
 
 
-@pytest.mark.parametrize("start", ["labels", "means"])
+@pytest.mark.parametrize("start", ["labels", "means", "callable"])
 def test_given_starts(start):
     parameters = {
         "labels": {"init_params": CASE.labels},
         "means": {"means_init": X[:3]},
+        "callable": {"init_params": lambda X, k, rng: np.arange(len(X)) % k},
     }[start]
     assert_same(fitted(array(), **parameters), fitted(X, **parameters))
 

@@ -333,6 +333,15 @@ def test_pickles_and_copies_go_on_alike():
             assert other.n_samples_seen_ == mixture.n_samples_seen_ == 9000
 
 
+def test_batches_of_a_file(tmp_path):
+    X = rows(0, 3, 2, 7000)
+    np.save(tmp_path / "rows.npy", X)
+    file = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    mixture = GaussianMixture(3, random_state=0)
+    one, other = stream(clone(mixture), X), stream(clone(mixture), file)
+    assert_close(one, other, rtol=0)
+
+
 def test_the_dtype_is_that_of_the_batches():
     X = rows(0, 3, 2, 7000).astype(np.float32)
     mixture = stream(GaussianMixture(3), X)
