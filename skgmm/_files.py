@@ -195,7 +195,8 @@ def _release(part):
     if part.mode == "c" or not hasattr(mmap, "MADV_DONTNEED"):
         return
     first = np.frombuffer(part._mmap, np.uint8).ctypes.data
-    low, high = (bound - first for bound in np.lib.array_utils.byte_bounds(part))
+    byte_bounds = getattr(np.lib, "array_utils", np).byte_bounds  # as of NumPy 2
+    low, high = (bound - first for bound in byte_bounds(part))
     low -= low % mmap.PAGESIZE
     part._mmap.madvise(mmap.MADV_DONTNEED, low, high - low)
 
