@@ -56,8 +56,7 @@ from ._imputer import GaussianMixtureImputer
 from ._outlier_detector import GaussianMixtureOutlierDetector
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
-
-__version__ = "0.1.0.dev0"
+from ._version import __version__
 
 __all__ = [
     "GaussianMixture",
@@ -66,5 +65,6 @@ __all__ = [
     "GaussianMixtureImputer",
     "GaussianMixtureOutlierDetector",
     "GaussianMixtureRegressor",
+    "__version__",
     "show_versions",
 ]

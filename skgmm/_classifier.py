@@ -11,10 +11,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._frame import Frame
-from ._gaussian_mixture import unchanged_on_failure
+from ._gaussian_mixture import _regularisation, unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
 from ._mixture import Mixture
-from ._regularisation import PseudoObservations, Ridge
 from ._semisupervised import ClassModel, PartlyLabelled, in_itself
 from ._validation import check_sample_weight, check_weights
 from ._warnings import warn
@@ -260,7 +259,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
             unknown=Z[unknown],
             unknown_weight=weight[unknown],
             families=[model.family for model in models],
-            regularisation=self._regularisation(frame, weight),
+            regularisation=_regularisation(self.reg_covar, frame, float(weight.max())),
             frame=frame,
             fixed_priors=self.priors is not None,
         )
@@ -278,11 +277,6 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
                 f"max_iter={self.max_iter} iterations. Increase max_iter or tol.",
                 ConvergenceWarning,
             )
-
-    def _regularisation(self, frame, weight):
-        if isinstance(self.reg_covar, str):
-            return PseudoObservations.of(frame, float(weight.max()))
-        return Ridge.of(frame, self.reg_covar)
 
     # ---- predictions ------------------------------------------------------
     def predict(self, X):

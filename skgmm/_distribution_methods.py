@@ -14,7 +14,7 @@ from ._features import (
 class DistributionMethods:
     """Mixin: what can be asked of the density that a mixture stands for.
 
-    Of the estimator it needs ``_model``, ``_rows``, ``_generator`` and
+    Of the estimator it needs ``_model``, ``_rows_in_memory``, ``_generator`` and
     ``_with_mixture``.
     """
 
@@ -99,7 +99,7 @@ class DistributionMethods:
 
     def _complete_rows(self, X):
         """Return the model and the checked rows of X, none of them with holes."""
-        model, X = self._rows(X)
+        model, X = self._rows_in_memory(X)
         if np.isnan(X).any():
             raise ValueError(
                 "X contains NaN; expected rows without missing values. Ask the "

@@ -1,7 +1,8 @@
 """Drivers: the EM iteration and its stopping rule."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -200,13 +201,67 @@ class Problem:
         return total / self.source.total_weight - self.source.log_jacobian
 
 
-def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
+@dataclass(frozen=True)
+class Pace:
+    """How a run leaps: the longest leap, the lengths of the last, what they left."""
+
+    longest: float = 1.0
+    lengths: tuple = ()
+    left: tuple = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """Where a run is between steps; it goes on from here as if it had not stopped.
+
+    Attributes
+    ----------
+    fit : Fit
+    pace : Pace or None
+        None if it makes plain steps.
+    """
+
+    fit: Fit
+    pace: Pace | None = Pace()
+
+    @property
+    def n_components(self):
+        """K."""
+        return self.fit.mixture.n_components
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Where the runs from several starts are.
+
+    Attributes
+    ----------
+    index : int
+        The start of the present run.
+    fits : tuple of Fit
+        Those that have ended.
+    failure : str or None
+        What the last start failed with that did.
+    random_state : tuple or None
+        State of the random numbers after the present start was made.
+    rest : Rest or None
+        Where the present run is.
+    """
+
+    index: int = 0
+    fits: tuple = ()
+    failure: str | None = None
+    random_state: tuple | None = None
+    rest: Rest | None = None
+
+
+def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     """Climb from a start by turns of expectation and maximisation.
 
     Parameters
     ----------
     problem : Problem
-    start : Mixture
+    start : Mixture or Rest
     tol : float
         Stop when the gain of the objective still to come is estimated below it.
     max_iter : int
@@ -215,6 +270,8 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
         Is shown each state, and may ask to stop.
     accelerated : bool, default=True
         Whether steps are extrapolated.
+    pause : callable, optional
+        ``pause(rest)`` is called between steps.
 
     Returns
     -------
@@ -223,8 +280,8 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True):
     """
     if start.n_components == 1 and max_iter > 0 and problem.source.complete:
         return problem.single_gaussian()
-    climb = Climb(problem, start, max_iter, monitor)
-    (_leaps if accelerated else _steps)(climb, tol)
+    climb = Climb(problem, start, max_iter, monitor, pause)
+    (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
     return climb.fit
 
 
@@ -234,18 +291,34 @@ class Climb:
     Attributes
     ----------
     fit : Fit
+    first : float
+        The objective at the beginning.
+    pace : Pace or None
+        None while it makes plain steps.
     """
 
-    def __init__(self, problem, start, max_iter=np.inf, monitor=None):
+    def __init__(self, problem, start, max_iter=np.inf, monitor=None, pause=None):
         self._problem, self.max_iter, self._monitor = problem, max_iter, monitor
-        statistics, self.first = problem.expectation(start)
-        self.fit = self._seen(Fit(start, self.first, statistics))
+        self._pause = pause
+        if isinstance(start, Rest):
+            self.fit, self.pace = start.fit, start.pace
+            self.first = start.fit.objective
+        else:
+            self.pace = Pace()
+            statistics, self.first = problem.expectation(start)
+            self.fit = self._seen(Fit(start, self.first, statistics))
 
     @property
     def goes_on(self):
         """Whether there is another pass to make."""
         ended = self.fit.converged or self.fit.stopped
         return not ended and self.fit.n_iter < self.max_iter
+
+    def rest(self, pace):
+        """Note the pace between steps, where the run may be saved."""
+        self.pace = pace
+        if self._pause is not None:
+            self._pause(Rest(self.fit, pace))
 
     def next(self):
         """Return the mixture to which EM goes from here."""
@@ -299,6 +372,7 @@ class Climb:
 def _steps(climb, tol):
     """Climb by plain steps of EM."""
     while climb.goes_on:
+        climb.rest(None)
         climb.step()
         if has_converged(climb.fit.history[-4:], tol):
             climb.converge()
@@ -310,8 +384,9 @@ def _leaps(climb, tol):
     A leap is taken where the objective is not below that of the first step, and is at
     most as long as leaps have lately succeeded (Varadhan and Roland 2008).
     """
-    longest, lengths, left = 1.0, [], []
+    longest, lengths, left = astuple(climb.pace)
     while climb.goes_on:
+        climb.rest(Pace(longest, lengths, left))
         base = climb.fit
         climb.step()
         first = climb.fit
@@ -324,8 +399,8 @@ def _leaps(climb, tol):
             _steps(climb, tol)
             return
         leap = _Leap(*mixtures)
-        lengths = [*lengths[-2:], leap.length]
-        left = [*left[-1:], _left_after(first.objective - base.objective, lengths)]
+        lengths = (*lengths[-2:], leap.length)
+        left = (*left[-1:], _left_after(first.objective - base.objective, lengths))
         if len(left) == 2 and max(left) <= tol:
             climb.converge()
             return
@@ -364,23 +439,32 @@ def finish(climb, tol, passes):
         _leaps(climb, tol)
 
 
-def best_run(problem, start, rng, *, n_starts, monitor, **options):
+def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **options):
     """Return the best of the runs from several starts; those that fail are left out.
+
+    With a `Checkpoint` it goes on from the `Runs` that this holds, and saves its own.
 
     Raises
     ------
     StartFailed, NotPositiveDefinite
         What the last start failed with, if all did.
     """
-    fits, failure = [], None
-    for index in range(n_starts):
+    runs = (checkpoint.load() if checkpoint else None) or Runs()
+    fits, rest = list(runs.fits), runs.rest
+    failure = None if runs.failure is None else StartFailed(runs.failure)
+    if rest is not None:
+        rng.set_state(runs.random_state)
+    for index in range(runs.index, n_starts):
         monitor.begin(index)
         try:
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
             with single_threaded_blas():
-                mixture = start.make(problem, rng, index)
-                fit = em(problem, mixture, monitor=monitor, **options)
+                beginning = rest or start.make(problem, rng, index)
+                rest, why = None, failure and str(failure)
+                now = Runs(index, tuple(fits), why, rng.get_state())
+                pause = checkpoint and partial(_save, checkpoint, now)
+                fit = em(problem, beginning, monitor=monitor, pause=pause, **options)
         except (StartFailed, NotPositiveDefinite) as error:
             failure = error
             monitor.failed(error)
@@ -396,6 +480,10 @@ def best_run(problem, start, rng, *, n_starts, monitor, **options):
             ConvergenceWarning,
         )
     return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
+
+
+def _save(checkpoint, runs, rest):
+    checkpoint.save(replace(runs, rest=rest))
 
 
 def has_converged(trail, tol):

@@ -1,25 +1,29 @@
 """What every estimator that holds a mixture can do with it."""
 
 from dataclasses import dataclass, replace
+from functools import wraps
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from . import _criteria
+from ._dask import LazyRows, apply, is_lazy
 from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
 from ._summary import summary_of
 from ._validation import (
+    check_array_rows,
     check_covariances,
     check_family,
     check_floats,
     check_means,
+    check_rows,
     check_sample_weight,
     check_weights,
 )
+from ._version import __version__, restored
 from .families import Family
 
 # Parameters with one name; the covariances have three, and their inverses.
@@ -51,6 +55,19 @@ class Model:
     def n_parameters(self):
         """Return the number of free parameters."""
         return self.family.n_parameters(*self.mixture.means.shape)
+
+
+def lazily(method):
+    """Let a method of rows give a lazy array for a Dask collection."""
+
+    @wraps(method)
+    def either(self, X):
+        if not is_lazy(X):
+            return method(self, X)
+        self._rows(X)  # checks the number of features, and their names
+        return apply(self, method.__name__, X)
+
+    return either
 
 
 class FittedMixture(DistributionMethods):
@@ -111,6 +128,9 @@ class FittedMixture(DistributionMethods):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+    def __reduce__(self):
+        return restored, (type(self), __version__), self.__getstate__()
 
     def __sklearn_is_fitted__(self):
         return "_fitted_model" in vars(self) or "_assigned" in vars(self)
@@ -173,20 +193,14 @@ class FittedMixture(DistributionMethods):
         return check_family(self.covariance_type, self.equal_weights, n_features)
 
     # ---- predictions ------------------------------------------------------
-    def _rows(self, X):
+    def _rows(self, X, check=check_rows):
         """Return the model and the checked rows of X."""
         model = self._model()
         nameless = "feature_names_in_" not in vars(self)
         if nameless and _is_plain(X) and X.shape[1] == model.mixture.n_features:
             # What validate_data would let through; it takes longer than ten rows do.
             return model, X
-        X = validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=False,
-        )
+        X = check(self, X, reset=False)
         if X.shape[1] != model.mixture.n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -194,6 +208,11 @@ class FittedMixture(DistributionMethods):
             )
         return model, X
 
+    def _rows_in_memory(self, X):
+        """Return the model and the checked rows of X, as an array."""
+        return self._rows(X, check_array_rows)
+
+    @lazily
     def score_samples(self, X):
         """Return the log-density of each row.
 
@@ -227,18 +246,19 @@ class FittedMixture(DistributionMethods):
         log_likelihood : float
             Per observation, in nats.
         """
-        total, weight = self._log_likelihood(X, sample_weight)
+        total, weight = self._summed("log_likelihood", X, sample_weight)
         return total / weight
 
-    def _log_likelihood(self, X, sample_weight):
-        """Return the weighted log-likelihood and the total weight."""
+    def _summed(self, method, X, sample_weight):
+        """Return what a method of the mixture sums over rows, and their weight."""
         model, X = self._rows(X)
+        if isinstance(X, LazyRows):
+            X = X.weighted(sample_weight)
+            return X.summed_by(model.mixture, method), X.total_weight
         weight = check_sample_weight(sample_weight, len(X))
-        counted = weight > 0
-        log_density = model.mixture.log_density(X)
-        total = np.dot(log_density[counted], weight[counted])
-        return float(total), float(weight.sum())
+        return getattr(model.mixture, method)(X, weight), float(weight.sum())
 
+    @lazily
     def predict(self, X):
         """Return the most probable component of each row.
 
@@ -253,6 +273,7 @@ class FittedMixture(DistributionMethods):
         model, X = self._rows(X)
         return model.mixture.labels(X)
 
+    @lazily
     def predict_proba(self, X):
         """Return the responsibilities: the posterior of the components.
 
@@ -268,6 +289,7 @@ class FittedMixture(DistributionMethods):
         """
         return np.exp(self.predict_log_proba(X))
 
+    @lazily
     def predict_log_proba(self, X):
         """Return the logarithms of the responsibilities.
 
@@ -354,14 +376,14 @@ class FittedMixture(DistributionMethods):
         -------
         icl : float
         """
-        model, X = self._rows(X)
-        weight = check_sample_weight(sample_weight, len(X))
-        log_likelihood, entropy = model.mixture.likelihood_and_entropy(X, weight)
-        sizes = model.n_parameters(), float(weight.sum())
+        (log_likelihood, entropy), weight = self._summed(
+            "likelihood_and_entropy", X, sample_weight
+        )
+        sizes = self._model().n_parameters(), weight
         return _criteria.icl(_criteria.Evidence(log_likelihood, *sizes, entropy))
 
     def _evidence(self, X, sample_weight):
-        total, weight = self._log_likelihood(X, sample_weight)
+        total, weight = self._summed("log_likelihood", X, sample_weight)
         return _criteria.Evidence(total, self._model().n_parameters(), weight)
 
     # ---- for people -------------------------------------------------------

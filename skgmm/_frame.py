@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ._files import Blocks
 from ._mixture import Mixture
 
 # Rows that one pass over the data looks at together.
@@ -43,7 +44,7 @@ class Frame:
 
         Parameters
         ----------
-        rows : ndarray of shape (n, D)
+        rows : ndarray or StoredRows of shape (n, D)
         sample_weight : ndarray of shape (n,)
             Positive.
         per_feature : bool, default=True
@@ -51,9 +52,38 @@ class Frame:
         holes : bool, default=False
             Whether there are NaN: moments are those of the other values.
         """
-        low, high = _extremes(rows, holes)
-        centre, variance, size = _moments(rows, sample_weight, low, high, holes)
+        total = sample_weight.sum()
+        if holes:
+            total = sum(sample_weight[b] @ ~np.isnan(part) for b, part in _blocks(rows))
+        return cls.of_sums(
+            *extremes(rows, holes),
+            total,
+            lambda *arguments: power_sums(rows, sample_weight, *arguments, holes),
+            per_feature=per_feature,
+        )
+
+    @classmethod
+    def of_sums(cls, low, high, total, sums, *, per_feature=True):
+        """Return the frame of rows between extremes, from sums over them.
+
+        ``sums(power, origin, size)`` is that of ``((row - origin) / size) ** power``
+        over the rows, with their weights; ``total`` is that of the weights, for each
+        feature if they differ.
+        """
+        centre, variance, size = _moments(low, high, total, sums)
         variance[low == high] = 0.0
+        return cls._made(centre, variance, size, per_feature)
+
+    @classmethod
+    def of_moments(cls, centre, variance, *, per_feature=True):
+        """Return the frame of rows with given means and variances (D,)."""
+        size = np.where(variance > 0, np.sqrt(variance), 1.0)
+        size = np.exp2(np.round(np.log2(size)))
+        return cls._made(centre, variance / size**2, size, per_feature)
+
+    @classmethod
+    def _made(cls, centre, variance, size, per_feature):
+        """Return the frame, from variances in units of ``size**2``."""
         deviation = np.sqrt(variance) * size
         if not per_feature:
             largest = size.max()
@@ -91,17 +121,30 @@ class Frame:
 
 
 def _blocks(rows):
-    return (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS))
+    slices = [slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS)]
+    return Blocks(rows, slices)
 
 
-def _extremes(rows, holes):
+def extremes(rows, holes=False):
+    """Return the smallest and the largest values of the features."""
     least, greatest = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
-    low = least.reduce([least.reduce(rows[b]) for b in _blocks(rows)])
-    high = greatest.reduce([greatest.reduce(rows[b]) for b in _blocks(rows)])
-    return low.astype(float), high.astype(float)
+    pairs = [(least.reduce(b), greatest.reduce(b)) for _, b in _blocks(rows)]
+    low, high = zip(*pairs, strict=True)
+    return least.reduce(low).astype(float), greatest.reduce(high).astype(float)
 
 
-def _moments(rows, sample_weight, low, high, holes):
+def power_sums(rows, sample_weight, power, origin, size, holes=False):
+    """Return the sum of powers of weighted rows, see `Frame.of_sums`."""
+    sums = np.zeros(rows.shape[1])
+    for part, block in _blocks(rows):
+        cells = ((block - origin) / size) ** power
+        if holes:
+            cells = np.nan_to_num(cells, copy=False)
+        sums = sums + sample_weight[part] @ cells
+    return sums
+
+
+def _moments(low, high, total, sums):
     """Return means, and variances in units of ``size**2``, and the sizes.
 
     Sizes are powers of two near half the range: nothing overflows, and nothing is
@@ -110,19 +153,5 @@ def _moments(rows, sample_weight, low, high, holes):
     middle = 0.5 * low + 0.5 * high
     half = np.maximum(high - middle, middle - low)
     size = np.exp2(np.ceil(np.log2(np.where(half > 0, half, 1.0))))
-    total = sample_weight.sum()
-    if holes:
-        total = sum(sample_weight[b] @ ~np.isnan(rows[b]) for b in _blocks(rows))
-
-    def mean(power, origin):
-        sums = sum(
-            sample_weight[b] @ cells(((rows[b] - origin) / size) ** power)
-            for b in _blocks(rows)
-        )
-        return sums / total
-
-    def cells(values):
-        return np.nan_to_num(values, copy=False) if holes else values
-
-    centre = middle + size * mean(1, middle)
-    return centre, mean(2, centre), size
+    centre = middle + size * sums(1, middle, size) / total
+    return centre, sums(2, centre, size) / total, size

@@ -1,7 +1,9 @@
 """GaussianMixture: the estimator."""
 
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -9,23 +11,29 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import validate_data
 
 from . import _sklearn
+from ._checkpoint import Checkpoint, task_of
+from ._dask import DaskSource, LazyRows, is_lazy
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
-from ._frame import Frame
 from ._missing import HolesSource, warn_of_many_patterns
+from ._online import Past, StepSize, first_rows
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
+from ._threads import single_threaded_blas
 from ._validation import (
+    check_array_rows,
     check_enough_rows,
     check_observed,
     check_representable,
+    check_rows,
     check_sample_weight,
     check_start,
+    check_stream,
+    check_total_weight,
     check_warm_start,
 )
 from ._warnings import warn
@@ -122,11 +130,26 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.
+    learning_decay : float, default=0.7
+        Of `partial_fit`: the power, in (0.5, 1], by which steps get smaller.  1 with
+        an offset of 0 weighs all batches alike; smaller values forget the first ones,
+        which were seen by worse mixtures.
+    learning_offset : float, default=10.0
+        Of `partial_fit`: makes the first steps smaller.
+    half_life : float or None, default=None
+        Of `partial_fit`: number of observations after which older ones count half, so
+        that a drift is followed.  It should be many times K (D + 1).  None never
+        forgets more than `learning_decay` does.
     random_state : int, RandomState or None, default=None
         For starts that use random numbers (also the choice of a subsample to make
         the start on, with many rows) and for `sample`.
     warm_start : bool, default=False
         Whether a further call of `fit` goes on from the last result.
+    checkpoint : str, path or None, default=None
+        File in which `fit` saves where it is, every 30 seconds.  A fit with the same
+        parameters to the same rows, in this process or another one, goes on from it to
+        the same result.  The file is removed when the fit has ended.  It is a pickle:
+        name no file that others can write.
     verbose : int, default=0
         1 reports each `verbose_interval`-th iteration, 2 every one, through the
         logger ``skgmm``; on standard output if logging is not set up.
@@ -169,6 +192,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
         What components share is made of all rows.
         Fits without any come before others, in the start 'auto' and in `n_init`.
+    n_samples_seen_ : int or float
+        Sum of the weights of all rows of the last `fit`, and of calls of `partial_fit`
+        since.
     n_features_in_ : int
         Number of features, D.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -211,6 +237,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     .. [6] Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete
        data via an EM approach.  Advances in Neural Information Processing Systems 6,
        120-127.
+    .. [7] O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm
+       for latent data models.  Journal of the Royal Statistical Society B 71, 593-613.
 
     Examples
     --------
@@ -245,8 +273,12 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "covariances_init": ["array-like", None],
+        "learning_decay": [Interval(Real, 0.5, 1.0, closed="right")],
+        "learning_offset": [Interval(Real, 0.0, None, closed="left")],
+        "half_life": [Interval(Real, 0.0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
@@ -268,8 +300,12 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         covariances_init=None,
         n_swaps=8,
         acceleration="squarem",
+        learning_decay=0.7,
+        learning_offset=10.0,
+        half_life=None,
         random_state=None,
         warm_start=False,
+        checkpoint=None,
         verbose=0,
         verbose_interval=10,
     ):
@@ -287,8 +323,12 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.covariances_init = covariances_init
         self.n_swaps = n_swaps
         self.acceleration = acceleration
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
+        self.half_life = half_life
         self.random_state = random_state
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
@@ -301,7 +341,13 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers of any kind; NaN where a value is missing at random.
+            Numbers of any kind; NaN where a value is missing at random.  A
+            memory-mapped file, or anything that is no array and has ``shape``,
+            ``dtype`` and slices of rows (zarr, h5py), is read block by block in every
+            iteration and is never in memory as a whole.  Blocks of a Dask array or
+            frame are summed where they are (persist it, or they are made anew in every
+            iteration); the predictions for one are lazy.  In files and in Dask
+            collections no value may be missing.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
@@ -341,21 +387,27 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit(self, X, sample_weight, context):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
-        )
-        family = self._family(X.shape[1])
+        X = check_rows(self, X)
         if warm:
+            family = self._family(X.shape[1])
             check_warm_start(before, family, self.n_components, X.shape[1])
+        self._fit_rows(X, sample_weight, before, context, self.checkpoint)
+
+    def _fit_rows(self, X, sample_weight, before=None, context=None, checkpoint=None):
+        """Fit checked rows, from the model before if there is one."""
+        family = self._family(X.shape[1])
         rng = check_random_state(self.random_state)
-        weight, kept, empty = _kept(X, sample_weight)
+        X, weight, kept, empty = _kept(X, sample_weight)
         start = (
-            Start.at(before.mixture)
-            if warm
-            else check_start(self, family, X, kept, rng)
+            check_start(self, family, X, kept, rng)
+            if before is None
+            else Start.at(before.mixture)
         )
-        source = _source(X[kept], weight[kept], empty, family, self.n_components)
-        problem = Problem(source, family, _regularisation(self.reg_covar, source))
+        source = _source(X[kept], weight, empty, family, self.n_components)
+        regularisation = _regularisation(
+            self.reg_covar, source.frame, source.largest_weight
+        )
+        problem = Problem(source, family, regularisation)
         n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
@@ -364,7 +416,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         monitor = Monitor(
             self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
         )
-        fit = self._run(problem, start, rng, n_starts, monitor)
+        if checkpoint is not None:
+            checkpoint = Checkpoint(checkpoint, task_of(self, source))
+        fit = self._run(problem, start, rng, n_starts, monitor, checkpoint)
         monitor.close()
         self._set_model(model_at(fit))
         self.converged_ = fit.converged
@@ -372,10 +426,14 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
         self.degenerate_ = problem.degenerate(fit)
+        self.n_samples_seen_ = _whole(source.total_weight)
+        self._stream = Past.of(self._model(), source, fit)
+        if checkpoint is not None:
+            checkpoint.remove()
         _warn_of_result(fit, problem, self.max_iter)
 
-    def _run(self, problem, start, rng, n_starts, monitor):
-        try:
+    def _run(self, problem, start, rng, n_starts, monitor, checkpoint):
+        with _failures_explained(self.reg_covar):
             return best_run(
                 problem,
                 start,
@@ -385,15 +443,124 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
                 max_iter=self.max_iter,
                 accelerated=self.acceleration is not None,
                 monitor=monitor,
+                checkpoint=checkpoint,
             )
-        except NotPositiveDefinite as error:
+
+    # ---- streams ----------------------------------------------------------
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        r"""Learn from a batch of rows, and keep what was learnt before.
+
+        The first rows are kept until there are 20000 (or 50 K D, if that is more), and
+        all of them are fitted, as `fit` would, whenever there are a hundredth more:
+        from a new start when there are twice as many as at the last one.  After that
+        a batch is one step of stepwise EM [7]_: with the statistics of an observation
+        :math:`s` (weights, first and second moments of the components),
+
+        .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad
+            \gamma = (\mathrm{learning\_offset} + n / b)^{-\mathrm{learning\_decay}}
+
+        where b is the weight of the batch and n that of all rows so far.  A component
+        of fewer than 2 (D + 1) effective rows is given the common covariance.  Batches
+        should be in random order, or follow a drift that `half_life` forgets.
+
+        After `fit`, or from given parameters, it goes on from there.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any number of rows; the first batch needs `n_components`.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts: 2 is a repeated row, 0 an absent one.
+
+        Returns
+        -------
+        self : GaussianMixture
+            With `n_samples_seen_`; with `converged_` false, the number of steps as
+            `n_iter_`, and the average of the log-likelihood of each batch before it was
+            learnt as `lower_bound_`, once rows are no longer kept.
+
+        Raises
+        ------
+        ValueError
+            If X or the weights cannot be used, or parameters have changed that the
+            mixture depends on.  The estimator is then as it was before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skgmm import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> mixture = GaussianMixture(2)
+        >>> for _ in range(20):
+        ...     X = rng.normal(size=(2000, 1)) + rng.choice([0, 10], size=(2000, 1))
+        ...     mixture = mixture.partial_fit(X)
+        >>> mixture.means_.round(1)
+        array([[ 0.],
+               [10.]])
+        >>> mixture.n_samples_seen_
+        40000
+        """
+        with unchanged_on_failure(self), visible_log(self.verbose):
+            self._partial_fit(X, sample_weight)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
+        model = self._model() if self.__sklearn_is_fitted__() else None
+        if is_lazy(X):  # a batch is small
+            X = X.compute()
+        X = check_array_rows(self, X, reset="n_features_in_" not in vars(self))
+        if has_holes(X):
             raise ValueError(
-                f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
-                f"and reg_covar={self.reg_covar:g} is too small to make up for it. "
-                "Use reg_covar='auto', a larger value, or fewer components."
-            ) from error
-        except StartFailed as error:
-            raise ValueError(f"Fitting failed: {error}.") from error
+                "X contains NaN; partial_fit takes rows without missing values only. "
+                "Leave these rows out, or fill the values by a GaussianMixtureImputer."
+            )
+        family = self._family(X.shape[1])
+        past = None
+        if model is not None:
+            check_stream(model, family, self.n_components, X.shape[1])
+            past = vars(self).get("_stream")
+            if past is None or past.model is not model:  # parameters were assigned
+                past = Past.unknown(model)
+        X, weight, kept, _ = _kept(X, sample_weight)
+        X = X[kept]
+        if past is None or past.keeps_rows:
+            self._fit_first(past, X, weight)
+            return
+        stream = past.stream() if isinstance(past, Past) else past
+        steps = StepSize(self.learning_decay, self.learning_offset, self.half_life)
+        with _failures_explained(self.reg_covar), single_threaded_blas():
+            regularise = partial(_regularisation, self.reg_covar)
+            stream = stream.learn(X, weight, steps, regularise)
+        self._stream = stream
+        self._set_model(stream.model)
+        self.converged_ = False
+        self.n_iter_ = stream.n_steps
+        self.lower_bound_ = stream.past.objective
+        self.n_samples_seen_ = _whole(stream.seen)
+        for name in ("lower_bounds_", "degenerate_"):  # these are of a fit
+            vars(self).pop(name, None)
+
+    def _fit_first(self, past, X, weight):
+        """Fit the first rows of a stream, those before among them."""
+        if past is not None:
+            X = np.concatenate([past.rows, X])
+            weight = np.concatenate([past.sample_weight, weight])
+        n_rows = len(X)
+        enough = n_rows >= first_rows(self.n_components, X.shape[1])
+        if past is not None and not enough and not past.is_due(n_rows):
+            self._stream = past.keeping(X, weight)
+            self.n_samples_seen_ = _whole(float(weight.sum()))
+            return
+        anew = past is None or (
+            isinstance(self.init_params, str) and (enough or n_rows >= 2 * past.started)
+        )
+        self._fit_rows(X, weight, None if anew else past.model)
+        if not enough:
+            started = n_rows if anew else past.started
+            numbers = {"fitted": n_rows, "started": started}
+            self._stream = self._stream.keeping(X, weight, **numbers)
 
     # ---- other ways to a mixture ------------------------------------------
     @classmethod
@@ -502,6 +669,26 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
 
 @contextmanager
+def _failures_explained(reg_covar):
+    """Turn failures of the inside into errors that say what to do."""
+    try:
+        yield
+    except NotPositiveDefinite as error:
+        raise ValueError(
+            f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
+            f"and reg_covar={reg_covar:g} is too small to make up for it. "
+            "Use reg_covar='auto', a larger value, or fewer components."
+        ) from error
+    except StartFailed as error:
+        raise ValueError(f"Fitting failed: {error}.") from error
+
+
+def _whole(weight):
+    """Return a sum of weights, as an integer if it is one."""
+    return int(weight) if weight == int(weight) else weight
+
+
+@contextmanager
 def unchanged_on_failure(estimator):
     """Put all attributes back if the block does not come to its end."""
     before = vars(estimator).copy()
@@ -514,25 +701,43 @@ def unchanged_on_failure(estimator):
 
 
 def _kept(X, sample_weight):
-    """Return the weights of rows, and an index of those that have any.
+    """Return X, the weights of rows that take part, and an index of these.
 
-    The rows of which nothing was observed are left out too: their weight comes third.
+    The rows of which nothing was observed are left out too: their weight comes fourth.
     """
+    if isinstance(X, LazyRows):
+        X = X.weighted(sample_weight)
+        check_total_weight(X.total_weight, X.largest_weight)
+        return X, None, slice(None), 0.0
     weight = check_sample_weight(sample_weight, len(X))
-    present = slice(None) if sample_weight is None else weight > 0
-    if has_holes(X):
-        weighted, present = weight > 0, (weight > 0) & ~np.isnan(X).all(axis=1)
-        return weight, present, float(weight[weighted & ~present].sum())
-    return weight, slice(None) if np.all(present) else present, 0.0
+    weighted = slice(None) if sample_weight is None else weight > 0
+    if _have_holes(X):
+        nothing = np.isnan(X).all(axis=1)
+        kept = (weight > 0) & ~nothing
+        return X, weight[kept], kept, float(weight[nothing].sum())
+    kept = slice(None) if np.all(weighted) else weighted
+    return X, weight[kept], kept, 0.0
+
+
+def _have_holes(rows):
+    """Tell whether rows have NaN; those that are not in memory were checked."""
+    return isinstance(rows, np.ndarray) and has_holes(rows)
 
 
 def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
     """Return the source of rows, after checking that they can be fitted."""
-    holes = has_holes(rows)
-    if holes or empty_weight:
+    holes = _have_holes(rows) or empty_weight > 0
+    if holes:
         check_observed(rows)
     check_enough_rows(len(rows), n_components)
-    frame = Frame.of(rows, weight, per_feature=family.per_feature, holes=holes)
+    options = {"per_feature": family.per_feature}
+    if isinstance(rows, LazyRows):
+        source = DaskSource.of(rows, **options)
+    elif holes:
+        source = HolesSource.of(rows, weight, family.form, empty_weight, **options)
+    else:
+        source = ArraySource.of(rows, weight, **options)
+    frame = source.frame
     check_representable(frame, rows.dtype)
     constant = np.flatnonzero(frame.deviation == 0)
     if warns and constant.size and len(rows) > 1:
@@ -541,18 +746,15 @@ def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
             "nothing about the components. Leave them out.",
             UserWarning,
         )
-    if holes or empty_weight:
-        source = HolesSource(rows, weight, frame, family.form, empty_weight)
+    if holes:
         warn_of_many_patterns(source, n_components)
-        return source
-    return ArraySource(rows, weight, frame)
+    return source
 
 
-def _regularisation(reg_covar, source):
+def _regularisation(reg_covar, frame, largest_weight):
     if isinstance(reg_covar, str):
-        largest = float(np.max(source.sample_weight))
-        return PseudoObservations.of(source.frame, largest)
-    return Ridge.of(source.frame, reg_covar)
+        return PseudoObservations.of(frame, largest_weight)
+    return Ridge.of(frame, reg_covar)
 
 
 def _warn_of_result(fit, problem, max_iter):

@@ -254,8 +254,8 @@ class GaussianMixtureIC(
         numbers = check_numbers(self.n_components)
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         families = check_families(self.covariance_type, X.shape[1])
-        weight, kept, _ = _kept(X, sample_weight)
-        problems = _problems(X[kept], weight[kept], families, self.reg_covar)
+        X, weight, kept, _ = _kept(X, sample_weight)
+        problems = _problems(X[kept], weight, families, self.reg_covar)
 
         def model(family, fit):
             frame = problems[family].source.frame
@@ -284,7 +284,7 @@ class GaussianMixtureIC(
         )
         rng = check_random_state(self.random_state)
         try:
-            for n_components in numbers(grid.rows, int(np.count_nonzero(weight))):
+            for n_components in numbers(grid.rows, len(weight)):
                 grid.add(n_components, rng)
                 if grid.stopped:
                     break
@@ -347,7 +347,10 @@ def _problems(rows, weight, families, reg_covar):
         if family.per_feature not in grounds:
             # More components than rows are an error of those models only.
             source = _source(rows, weight, 0.0, family, 1, warns=not grounds)
-            grounds[family.per_feature] = source, _regularisation(reg_covar, source)
+            regularisation = _regularisation(
+                reg_covar, source.frame, source.largest_weight
+            )
+            grounds[family.per_feature] = source, regularisation
     return {
         family: Problem(
             grounds[family.per_feature][0], family, grounds[family.per_feature][1]

@@ -62,6 +62,12 @@ class HolesSource:
 
     complete = False
 
+    @classmethod
+    def of(cls, rows, sample_weight, form, empty_weight=0.0, *, per_feature=True):
+        """Return the source of rows, with a frame that fits what was observed."""
+        frame = Frame.of(rows, sample_weight, per_feature=per_feature, holes=True)
+        return cls(rows, sample_weight, frame, form, empty_weight)
+
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
@@ -70,7 +76,12 @@ class HolesSource:
     @property
     def n_observations(self):
         """Their number; rows whose weights are all below one are fractions of one."""
-        return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+        return self.total_weight / min(1.0, self.largest_weight)
+
+    @property
+    def largest_weight(self):
+        """The weight of the heaviest row."""
+        return float(np.max(self.sample_weight))
 
     @cached_property
     def log_jacobian(self):
@@ -164,7 +175,7 @@ class HolesSource:
 
     def _fitted_gaussian(self, form):
         sizes = 1, self._d
-        penalty = PseudoObservations.of(self.frame, float(np.max(self.sample_weight)))
+        penalty = PseudoObservations.of(self.frame, self.largest_weight)
         mixture = Mixture(np.ones(1), np.zeros(sizes), form.unit(*sizes))
         before = -np.inf
         for _ in range(_STEPS):

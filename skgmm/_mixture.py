@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import _threads, kernels
+from ._files import Blocks
 from .forms import Covariances, frozen
 
 
@@ -49,15 +50,22 @@ class Mixture:
         """
         out = np.empty(len(rows))
 
-        def part(chunk):
-            part = rows[chunk]
-            if kernels.has_holes(part):
-                out[chunk], _ = self._with_holes(part)
-            else:
-                out[chunk] = kernels.log_density(part, self)
+        def part(chunk, block):
+            out[chunk] = self._log_density(block)
 
         self._in_chunks(part, rows)
         return out
+
+    def log_likelihood(self, rows, sample_weight):
+        """Return the log-likelihood of weighted rows; weight zero is no row."""
+
+        def part(chunk, block):
+            weight = sample_weight[chunk]
+            counted = weight > 0
+            # No product by BLAS: its order of sums depends on its number of threads.
+            return np.sum(self._log_density(block)[counted] * weight[counted])
+
+        return float(sum(self._in_chunks(part, rows)))
 
     def log_responsibilities(self, rows):
         """Return the log-densities (n,) and log-responsibilities (n, K).
@@ -66,19 +74,18 @@ class Mixture:
         """
         densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
 
-        def part(chunk):
-            part = rows[chunk]
-            if kernels.has_holes(part):
-                densities[chunk], out[chunk] = self._with_holes(part)
+        def part(chunk, block):
+            if kernels.has_holes(block):
+                densities[chunk], logs = self._with_holes(block)
             else:
-                answer = kernels.log_responsibilities(part, self)
-                densities[chunk], out[chunk] = answer
+                densities[chunk], logs = kernels.log_responsibilities(block, self)
+            far = np.flatnonzero(densities[chunk] == -np.inf)
+            if far.size:
+                logs[far] = -np.inf
+                logs[far, self._nearest(block[far])] = 0.0
+            out[chunk] = logs
 
         self._in_chunks(part, rows)
-        far = np.flatnonzero(densities == -np.inf)
-        if far.size:
-            out[far] = -np.inf
-            out[far, self._nearest(rows[far])] = 0.0
         return densities, out
 
     def component_log_density(self, rows):
@@ -86,8 +93,8 @@ class Mixture:
         out = np.empty((len(rows), self.n_components))
         constant = self.n_features * kernels.LOG_2PI + self.covariances.log_determinants
 
-        def part(chunk):
-            z = np.array(rows[chunk].T, dtype=np.float64, order="C")
+        def part(chunk, block):
+            z = np.array(block.T, dtype=np.float64, order="C")
             with np.errstate(over="ignore"):
                 distances = self.covariances.mahalanobis(z, self.means)
             out[chunk] = -0.5 * (constant[:, np.newaxis] + distances).T
@@ -98,9 +105,9 @@ class Mixture:
     def likelihood_and_entropy(self, rows, sample_weight):
         """Return the log-likelihood and the entropy of the responsibilities."""
         sums = np.zeros(2)
-        for start in range(0, len(rows), 16384):
-            part = slice(start, start + 16384)
-            densities, logs = self.log_responsibilities(rows[part])
+        slices = [slice(s, s + 16384) for s in range(0, len(rows), 16384)]
+        for part, block in Blocks(rows, slices):
+            densities, logs = self.log_responsibilities(block)
             logs[logs == -np.inf] = 0.0  # so that p log p is zero at p = 0
             entropies = -np.sum(np.exp(logs) * logs, axis=1)
             sums += np.stack([densities, entropies]) @ sample_weight[part]
@@ -108,20 +115,20 @@ class Mixture:
 
     def labels(self, rows):
         """Return the most probable components of rows, shape (n,)."""
-        largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
+        out = np.empty(len(rows), dtype=np.intp)
 
-        def part(chunk):
-            part = rows[chunk]
-            if kernels.has_holes(part):
-                largest[chunk], logs = self._with_holes(part)
-                out[chunk] = logs.argmax(axis=1)
+        def part(chunk, block):
+            if kernels.has_holes(block):
+                largest, logs = self._with_holes(block)
+                labels = logs.argmax(axis=1)
             else:
-                largest[chunk], out[chunk] = kernels.labels(part, self)
+                largest, labels = kernels.labels(block, self)
+            far = np.flatnonzero(largest == -np.inf)
+            if far.size:
+                labels[far] = self._nearest(block[far])
+            out[chunk] = labels
 
         self._in_chunks(part, rows)
-        far = np.flatnonzero(largest == -np.inf)
-        if far.size:
-            out[far] = self._nearest(rows[far])
         return out
 
     def completed(self, rows, noise=None):
@@ -133,9 +140,9 @@ class Mixture:
         """
         out, general = np.empty(rows.shape), self.general()
 
-        def part(chunk):
+        def part(chunk, block):
             own = out[chunk]
-            own[...] = rows[chunk]
+            own[...] = block
             order, patterns = kernels.Patterns.of(own)
             others = order[patterns.n_complete :]
             if len(others):
@@ -150,6 +157,11 @@ class Mixture:
     def general(self):
         """Return the same mixture with covariances in the form that knows holes."""
         return replace(self, covariances=self.covariances.general)
+
+    def _log_density(self, rows):
+        if kernels.has_holes(rows):
+            return self._with_holes(rows)[0]
+        return kernels.log_density(rows, self)
 
     def _with_holes(self, rows):
         """Return log-densities and log-responsibilities of rows of which some have NaN.
@@ -169,9 +181,9 @@ class Mixture:
         return densities, out
 
     def _in_chunks(self, part, rows):
-        """Call ``part`` for chunks of rows, by several threads."""
-        for _ in _threads.ordered_map(part, _threads.chunks(len(rows), self.means)):
-            pass
+        """Return ``part`` of chunks of rows, computed by several threads."""
+        blocks = Blocks(rows, _threads.chunks(len(rows), self.means))
+        return list(_threads.ordered_map(lambda item: part(*item), blocks))
 
     def _nearest(self, rows):
         """Return the component nearest to each row, by Mahalanobis distance.

@@ -90,7 +90,8 @@ class Monitor:
 
     def _report(self, fit):
         if self._is_reported(fit.n_iter):
-            change = "" if fit.n_iter == 0 else f", change {self._change(fit):.2e}"
+            first = self._previous is None
+            change = "" if first else f", change {self._change(fit):.2e}"
             self._log(f"iteration {fit.n_iter}: objective {fit.objective:.8g}{change}")
         self._previous = fit.objective
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
 from . import _threads, kernels
+from ._files import Blocks
 from ._frame import Frame
 from ._mixture import Mixture
 from ._statistics import Statistics
@@ -14,23 +15,31 @@ from ._statistics import Statistics
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Weighted rows in an array, seen through their frame.
+    """Weighted rows in an array or a file, seen through their frame.
 
     Attributes
     ----------
-    rows : ndarray of shape (n, D)
-        Of any real dtype and order; never copied.
+    rows : ndarray or StoredRows of shape (n, D)
+        Of any real dtype and order; never copied.  What is stored is read anew, block
+        by block, for every sum.
     sample_weight : ndarray of shape (n,)
         Positive.
     frame : Frame
         Mixtures come and go in its coordinates.
     """
 
-    rows: np.ndarray
+    rows: object
     sample_weight: np.ndarray
     frame: Frame
 
     complete = True  # rows have no holes
+
+    @classmethod
+    def of(cls, rows, sample_weight, *, per_feature=True):
+        """Return the source of rows, with a frame that fits them."""
+        return cls(
+            rows, sample_weight, Frame.of(rows, sample_weight, per_feature=per_feature)
+        )
 
     @cached_property
     def total_weight(self):
@@ -40,7 +49,12 @@ class ArraySource:
     @property
     def n_observations(self):
         """Their number; rows whose weights are all below one are fractions of one."""
-        return self.total_weight / min(1.0, float(np.max(self.sample_weight)))
+        return self.total_weight / min(1.0, self.largest_weight)
+
+    @property
+    def largest_weight(self):
+        """The weight of the heaviest row."""
+        return float(np.max(self.sample_weight))
 
     @property
     def work(self):
@@ -55,23 +69,30 @@ class ArraySource:
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
-        origin, covariances = mixture.means, mixture.covariances
-        within = not covariances.follow_from_total(origin)
+        covariances = mixture.covariances
+        within = not covariances.follow_from_total(mixture.means)
+        statistics = self._expectation(mixture, within)
+        if within:
+            return statistics
+        return statistics.with_total(*self.total(type(covariances)))
 
-        def part(chunk):
-            return kernels.statistics(*self._part(chunk), mixture, within=within)
+    def _expectation(self, mixture, within):
+        """Return the sums of an E-step, second moments among them if `within`."""
 
-        form = type(covariances)
-        statistics = self._sum(part, origin, form)
-        return statistics if within else statistics.with_total(*self.total(form))
+        def part(chunk, rows):
+            return kernels.statistics(*self._part(chunk, rows), mixture, within=within)
+
+        return self._sum(part, mixture.means, type(mixture.covariances))
 
     def climb(self, mixture, terms, n_steps):
         """Make steps of EM in one call, as far as that is possible.
 
         For families whose covariances are scatter over counts; see
         `kernels.reference.climb`.  Returns a mixture, and the penalised log-likelihoods
-        on the way.
+        on the way: none if the rows are not in memory.
         """
+        if not isinstance(self.rows, np.ndarray):
+            return mixture, np.zeros(0)
         covariances = mixture.covariances
         form = type(covariances)
         total = self.total(form) if form.shared else None
@@ -114,18 +135,16 @@ class ArraySource:
         Statistics
             About the means that go with the responsibilities.
         """
-
-        def about(origin):
-            return self._sum(
-                lambda chunk: kernels.moments(
-                    *self._part(chunk), responsibilities[chunk], origin, form
-                ),
-                origin,
-                form,
-            )
-
         shape = responsibilities.shape[1], self.rows.shape[1]
-        return about(about(np.zeros(shape)).means())
+        first = self._moments_about(responsibilities, np.zeros(shape), form)
+        return self._moments_about(responsibilities, first.means(), form)
+
+    def _moments_about(self, responsibilities, origin, form):
+        def part(chunk, rows):
+            hard = responsibilities[chunk]
+            return kernels.moments(*self._part(chunk, rows), hard, origin, form)
+
+        return self._sum(part, origin, form)
 
     def class_moments(self, labels, n_classes, form):
         """Return the statistics of classes of rows, about their means.
@@ -148,9 +167,13 @@ class ArraySource:
         return replace(self, frame=source.frame)
 
     def sample(self, size, rng):
-        """Return a source of at most ``size`` rows, drawn without replacement."""
+        """Return a source of at most ``size`` rows, drawn without replacement.
+
+        These are in memory.
+        """
         if len(self.rows) <= size:
-            return self
+            rows = np.asarray(self.rows)
+            return self if rows is self.rows else replace(self, rows=rows)
         # Unlike a permutation this needs no memory that grows with the rows.
         chosen = sample_without_replacement(
             len(self.rows), size, method="tracking_selection", random_state=rng
@@ -168,13 +191,14 @@ class ArraySource:
         spread = frame.scale * frame.unit_deviations
         return (self.rows - frame.centre) / spread
 
-    def _part(self, chunk):
+    def _part(self, chunk, rows):
         frame = self.frame
-        return self.rows[chunk], self.sample_weight[chunk], frame.centre, frame.scale
+        return rows, self.sample_weight[chunk], frame.centre, frame.scale
 
     def _sum(self, statistics, origin, form):
-        def part(chunk):
-            return Statistics(*statistics(chunk), origin, form)
+        def part(item):
+            return Statistics(*statistics(*item), origin, form)
 
         chunks = _threads.chunks(len(self.rows), origin)
-        return Statistics.sum(_threads.ordered_map(part, chunks))
+        blocks = Blocks(self.rows, chunks)
+        return Statistics.sum(_threads.ordered_map(part, blocks))

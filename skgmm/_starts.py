@@ -115,9 +115,14 @@ def from_race(n_swaps):
     return propose
 
 
+def sample_size(n_components, n_features):
+    """Return the number of rows on which automatic starts are made at most."""
+    return max(_SAMPLE, 50 * n_components * n_features)
+
+
 def sample_of(problem, n_components, rng):
     """Return a source of the rows that starts are made on."""
-    size = max(_SAMPLE, 50 * n_components * len(problem.source.frame.centre))
+    size = sample_size(n_components, len(problem.source.frame.centre))
     return problem.source.sample(size, rng)
 
 

@@ -73,6 +73,20 @@ class Statistics:
         """Return the second moments about the means."""
         return self.form.shift_scatter(self.second, self.count, self._shift())
 
+    def scaled(self, factor):
+        """Return the statistics of the rows with ``factor`` times their weights."""
+        moments = (factor * part for part in self._moments())
+        log_likelihood = factor * self.log_likelihood
+        return Statistics(*moments, log_likelihood, self.origin, self.form)
+
+    def about(self, origin):
+        """Return the same statistics about another origin (K, D)."""
+        shift = self.means() - origin
+        # The moments about the means are the smallest ones: no digit is lost.
+        second = self.form.shift_scatter(self.scatter(), -self.count, shift)
+        first = self.count[:, np.newaxis] * shift
+        return replace(self, first=first, second=second, origin=origin)
+
     def with_total(self, mean, scatter):
         """Return the statistics with the second moments that a total scatter gives.
 

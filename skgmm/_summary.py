@@ -83,7 +83,7 @@ def _facts(estimator, model):
 def _criteria(estimator, X, sample_weight):
     if X is None:
         return {}
-    log_likelihood, weight = estimator._log_likelihood(X, sample_weight)
+    log_likelihood, weight = estimator._summed("log_likelihood", X, sample_weight)
     bic = estimator.bic(X, sample_weight=sample_weight)
     icl = estimator.icl(X, sample_weight=sample_weight)
     return {

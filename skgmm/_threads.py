@@ -14,16 +14,20 @@ import threadpoolctl
 # Rows of a block of the compiled pass.
 _BLOCK = 256
 
+# Numbers in the rows of a chunk at most.
+_NUMBERS = 2**19
+
 
 def ordered_map(function, items):
     """Yield ``function(item)`` of each item, in order, computed by several threads.
 
-    As many threads as `n_threads` allows, and not much more is under way than they
-    need; a single item, or a single thread, is computed in place.  BLAS runs on one
-    thread meanwhile: its threads and ours would get in each other's way.
+    Items have a length and an order.  As many threads as `n_threads` allows, and not
+    much more is under way than they need; a single item, or a single thread, is
+    computed in place.  BLAS runs on one thread meanwhile: its threads and ours would
+    get in each other's way.
     """
     if len(items) == 1:
-        yield function(items[0])
+        yield function(next(iter(items)))
         return
     threads = min(n_threads(), len(items))
     with single_threaded_blas():
@@ -48,11 +52,13 @@ def chunks(n_rows, means):
 
     A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
-    answered.  It is whole blocks of the compiled pass, which computes no fewer.
+    answered.  It is whole blocks of the compiled pass, which computes no fewer, and a
+    few megabytes at most, which rows that are read from a file need in memory.
     """
     n_components, n_features = means.shape
     work = n_components * (n_features * (n_features + 10) + 20)  # per row
     size = min(max(-(-n_rows // 32), 10_000_000 // work), 5_000_000_000 // work)
+    size = min(size, _NUMBERS // n_features)
     size = max(-(-size // _BLOCK) * _BLOCK, 1024)
     return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
 
@@ -65,7 +71,7 @@ def n_threads():
     `threadpoolctl.threadpool_limits` sets.  One inside a worker of joblib or a
     daemonic process, where the cores are taken already, and in threads of our own.
     """
-    if getattr(_local, "is_worker", False):
+    if getattr(_here, "inline", False):
         return 1
     backend, _ = joblib.parallel.get_active_backend()
     if (backend.nesting_level or 0) > 0 or multiprocessing.current_process().daemon:
@@ -79,17 +85,28 @@ def n_threads():
     return max(1, min(limits))
 
 
+_here = threading.local()
+
+
+@contextmanager
+def inline():
+    """Use one thread in the block: whoever calls has others for other work."""
+    before = getattr(_here, "inline", False)
+    _here.inline = True
+    try:
+        yield
+    finally:
+        _here.inline = before
+
+
 @cache
 def _n_cores(count, *inputs):
     """Return joblib's count, which reads files: asked again when its inputs change."""
     return count()
 
 
-_local = threading.local()
-
-
 def _inside(function, item):
-    _local.is_worker = True  # these threads do nothing else
+    _here.inline = True  # these threads do nothing else
     return function(item)
 
 

@@ -1,14 +1,19 @@
 """Checks at the border: what the user gives becomes what the inside trusts."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from sklearn.utils.validation import check_array
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import check_array, validate_data
 
 from . import _starts
+from ._dask import LazyRows, is_lazy, sample_of
+from ._files import Blocks, StoredRows, is_stored
 from ._mixture import Mixture
 from .families import FAMILIES
 from .forms import NotPositiveDefinite
+from .kernels import has_holes
 
 # How far from one given weights may sum to: what rounding to two digits leaves.
 _WEIGHTS_TOLERANCE = 1e-2
@@ -18,10 +23,62 @@ _WEIGHTS_TOLERANCE = 1e-2
 _SMALLEST_WEIGHT = 1e-250
 
 
+def check_rows(estimator, X, *, reset=True):
+    """Return the rows of X, an array of float64 or float32 or what reads one.
+
+    Stored rows are checked now if a fit will read them many times, or else when they
+    are read.  A fit takes NaN in arrays only.
+    """
+    name = type(estimator).__name__
+    check = partial(_check_block, name=name, allow_nan=not reset)
+    if is_lazy(X):
+        validate_data(estimator, sample_of(X), skip_check_array=True, reset=reset)
+        return LazyRows.of(X, check, check_weights_of_rows)
+    if not is_stored(X):
+        return check_array_rows(estimator, X, reset=reset)
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    rows = StoredRows.of(X, check)
+    if reset:
+        for _ in Blocks(rows, rows.slices()):
+            pass
+        rows = rows.unchecked()
+    return rows
+
+
+def check_array_rows(estimator, X, *, reset=True):
+    """Return the rows of X, an array of float64 or float32 with NaN for holes."""
+    return validate_data(
+        estimator,
+        X,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        reset=reset,
+    )
+
+
+def _check_block(block, *, name, allow_nan):
+    """Raise unless a block of rows is finite."""
+    if not allow_nan and has_holes(block):
+        raise ValueError(
+            "X contains NaN, and here missing values are taken only from arrays in "
+            "memory; got rows that are read block by block. Load them into an array, "
+            "or leave out the rows with NaN."
+        )
+    assert_all_finite(block, allow_nan=True, estimator_name=name, input_name="X")
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return the weights of rows as float64 (n,); ones take no memory."""
     if sample_weight is None:
         return np.broadcast_to(1.0, (n_samples,))
+    weight = check_weights_of_rows(sample_weight, n_samples)
+    with np.errstate(over="ignore"):
+        check_total_weight(weight.sum(), weight.max())
+    return weight
+
+
+def check_weights_of_rows(sample_weight, n_samples):
+    """Return weights (n,) of rows, all of which may be zero."""
     weight = check_floats(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.broadcast_to(weight, (n_samples,))
@@ -36,23 +93,25 @@ def check_sample_weight(sample_weight, n_samples):
             f"sample_weight must not be negative; got {weight[row]:g} for row {row}. "
             "Set weights of rows to be left out to zero."
         )
-    with np.errstate(over="ignore"):
-        total = weight.sum()
+    return weight
+
+
+def check_total_weight(total, largest):
+    """Raise unless the sum of weights is finite, and the largest not too small."""
     if not np.isfinite(total):
         raise ValueError(
             f"sample_weight must have a finite sum; got {total}. Divide by the largest "
             "entry."
         )
-    if not np.any(weight > 0):
+    if not total > 0:
         raise ValueError(
             "sample_weight must have an entry above zero; got all zero weights."
         )
-    if np.max(weight) < _SMALLEST_WEIGHT:
+    if largest < _SMALLEST_WEIGHT:
         raise ValueError(
             f"sample_weight must have an entry of at least {_SMALLEST_WEIGHT:g}; the "
-            f"largest is {np.max(weight):g}. Divide by the largest entry."
+            f"largest is {largest:g}. Divide by the largest entry."
         )
-    return weight
 
 
 def check_family(covariance_type, equal_weights, n_features):
@@ -75,19 +134,32 @@ def check_family(covariance_type, equal_weights, n_features):
     return replace(family, equal_weights=True) if equal_weights else family
 
 
-def check_warm_start(model, family, n_components, n_features):
-    """Raise unless a fit can go on from a model."""
-    now = {
+def check_warm_start(model, *new):
+    """Raise unless a fit can go on from a model: see `_check_same`."""
+    what = "warm_start=True goes on from the previous fit"
+    _check_same(model, *new, what, "Set warm_start=False for a new fit.")
+
+
+def check_stream(model, *new):
+    """Raise unless a stream can go on from a model: see `_check_same`."""
+    what = "partial_fit goes on from the present mixture"
+    remedy = "Call fit, or partial_fit of a clone, for a new one."
+    _check_same(model, *new, what, remedy)
+
+
+def _check_same(model, family, n_components, n_features, what, remedy):
+    """Raise unless a model has such a family and such sizes."""
+    sizes = model.mixture.means.shape
+    pairs = {
         "covariance_type": (model.family.name, family.name),
         "equal_weights": (model.family.equal_weights, family.equal_weights),
-        "n_components": (model.mixture.n_components, n_components),
-        "the number of features": (model.mixture.n_features, n_features),
+        "n_components": (sizes[0], n_components),
+        "the number of features": (sizes[1], n_features),
     }
-    for name, (old, new) in now.items():
-        if old != new:
+    for name, (before, now) in pairs.items():
+        if before != now:
             raise ValueError(
-                f"warm_start=True goes on from the previous fit, but {name} was "
-                f"{old!r} and is now {new!r}. Set warm_start=False for a new fit."
+                f"{what}, but {name} was {before!r} and is now {now!r}. {remedy}"
             )
 
 
@@ -211,9 +283,10 @@ def check_start(estimator, family, X, kept, rng):
 
 def _from_callable(init, family, X, kept, n_components):
     """Return a proposal that asks the user's function at every start."""
+    given = X.stored if isinstance(X, StoredRows | LazyRows) else X
 
     def propose(problem, n_components, rng, index):
-        answer = init(X, n_components, rng)
+        answer = init(given, n_components, rng)
         if answer is None or isinstance(answer, str):
             raise ValueError(
                 "init_params, a callable, must return labels, responsibilities or a "

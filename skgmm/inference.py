@@ -132,7 +132,7 @@ def standard_errors(
             f"n_resamples must be a whole number of at least 2; got {n_resamples!r}."
         )
     check_mixture(mixture)
-    model, X = mixture._rows(X)
+    model, X = mixture._rows_in_memory(X)
     weight = check_sample_weight(sample_weight, len(X))
     kept = weight > 0
     rows, weight = X[kept], weight[kept]
@@ -324,7 +324,9 @@ def _by_weights(mixture, model, inward, source, rng, n_resamples):
 
 def _covariance_of_fits(mixture, model, inward, source, drawn, n_resamples):
     """Return the covariance matrix of the parameters of fits to drawn weights."""
-    regularisation = _regularisation(mixture.reg_covar, source)
+    regularisation = _regularisation(
+        mixture.reg_covar, source.frame, source.largest_weight
+    )
     vectors, failure = [], None
     for _ in range(n_resamples):
         weight = drawn()

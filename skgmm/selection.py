@@ -277,8 +277,8 @@ def _template(mixture):
 def _checked(template, X, sample_weight):
     """Return the rows that have a weight, and the weights."""
     X = validate_data(template, X, dtype=[np.float64, np.float32])
-    weight, kept, _ = _kept(X, sample_weight)
-    return X[kept], weight[kept]
+    X, weight, kept, _ = _kept(X, sample_weight)
+    return X[kept], weight
 
 
 def _check_at_least(least, **named):
@@ -296,7 +296,9 @@ class _Comparison:
         self._template, self._rng, self._dtype = template, rng, X.dtype
         family = template._family(X.shape[1])
         source = _source(X, weight, 0.0, family, template.n_components + 1)
-        regularisation = _regularisation(template.reg_covar, source)
+        regularisation = _regularisation(
+            template.reg_covar, source.frame, source.largest_weight
+        )
         self.problem = Problem(source, family, regularisation)
         self._fits = []
 
@@ -431,7 +433,7 @@ def merge_components(mixture, X, *, sample_weight=None):
     array([0, 1, 1])
     """
     check_mixture(mixture)
-    model, X = mixture._rows(X)
+    model, X = mixture._rows_in_memory(X)
     weight = check_sample_weight(sample_weight, len(X))
     clusters = np.arange(model.mixture.n_components)
     entropies, merges = [], []

@@ -106,12 +106,27 @@ class Family:
 
     def __reduce__(self):
         # Pickles name the families of the package: they hold no code.
-        from . import FAMILIES
-
-        free = replace(self, equal_weights=False)
-        if FAMILIES.get(self.name) == free:
+        if self._registered:
             return family_named, (self.name, self.equal_weights)
         return Family, tuple(getattr(self, field.name) for field in fields(self))
+
+    # For skops, which does not know __reduce__.
+    def __getstate__(self):
+        if self._registered:
+            return {"name": self.name, "equal_weights": self.equal_weights}
+        return dict(vars(self))
+
+    def __setstate__(self, state):
+        if state.keys() == {"name", "equal_weights"}:
+            state = vars(family_named(**state))
+        vars(self).update(state)
+
+    @property
+    def _registered(self):
+        """Whether it is one of the package's."""
+        from . import FAMILIES
+
+        return FAMILIES.get(self.name) == replace(self, equal_weights=False)
 
     # ---- what belongs to each component -----------------------------------
     @property

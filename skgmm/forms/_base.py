@@ -345,6 +345,11 @@ class Covariances(ABC):
 
     @staticmethod
     @abstractmethod
+    def diagonal_sums(scatter, n_features):
+        """Return the diagonals of a scatter, added up over components, shape (D,)."""
+
+    @staticmethod
+    @abstractmethod
     def scatter_of(values, count):
         """Return the scatter of ``count`` (K,) rows with covariances ``values``."""
 

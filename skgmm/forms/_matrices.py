@@ -198,3 +198,8 @@ class MatrixCovariances(Covariances):
         out = out.copy()
         out[..., np.outer(chosen, chosen)] = values.reshape(*values.shape[:-2], -1)
         return out
+
+    @staticmethod
+    def diagonal_sums(scatter, n_features):
+        diagonals = np.diagonal(scatter, axis1=-2, axis2=-1)
+        return diagonals.reshape(-1, n_features).sum(axis=0)

@@ -142,6 +142,10 @@ class Diag(VarianceCovariances):
         return out
 
     @staticmethod
+    def diagonal_sums(scatter, n_features):
+        return scatter.sum(axis=0)
+
+    @staticmethod
     def pooled(scatter, count, small):
         share = (count / count.sum())[:, np.newaxis] * scatter.sum(axis=0)
         return np.where(small[:, np.newaxis], share, scatter)

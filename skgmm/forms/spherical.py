@@ -130,6 +130,10 @@ class Spherical(VarianceCovariances):
         return values * count
 
     @staticmethod
+    def diagonal_sums(scatter, n_features):
+        return np.full(n_features, scatter.sum())
+
+    @staticmethod
     def pooled(scatter, count, small):
         return np.where(small, count * (scatter.sum() / count.sum()), scatter)
 

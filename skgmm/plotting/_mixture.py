@@ -66,7 +66,7 @@ def checked_rows(estimator, X, sample_weight):
 
     Names have been compared then; parts of the array have none.
     """
-    _, X = estimator._rows(X)
+    _, X = estimator._rows_in_memory(X)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(X))
     estimator = copy(estimator)
