@@ -33,6 +33,7 @@ from ._grid import (
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
 from ._warnings import warn
 from .families import FAMILIES
+from .kernels import has_holes
 
 
 class GaussianMixtureIC(
@@ -252,10 +253,12 @@ class GaussianMixtureIC(
 
     def _fit(self, X, sample_weight, context):
         numbers = check_numbers(self.n_components)
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+        )
         families = check_families(self.covariance_type, X.shape[1])
-        weight, kept, _ = _kept(X, sample_weight)
-        problems = _problems(X[kept], weight[kept], families, self.reg_covar)
+        weight, kept, empty = _kept(X, sample_weight)
+        problems = _problems(X[kept], weight[kept], empty, families, self.reg_covar)
 
         def model(family, fit):
             frame = problems[family].source.frame
@@ -340,20 +343,22 @@ def _how_fitted(row):
     return dict(zip(_HOW_FITTED, values, strict=True))
 
 
-def _problems(rows, weight, families, reg_covar):
-    """Return the problem of each family; one source serves all of the same frame."""
-    grounds = {}
+def _problems(rows, weight, empty, families, reg_covar):
+    """Return the problem of each family; one source serves all of the same frame.
+
+    Where rows have holes, all of the same frame and form.
+    """
+    grounds, holes = {}, empty > 0 or has_holes(rows)
+    problems = {}
     for family in families:
-        if family.per_feature not in grounds:
+        key = family.per_feature, family.form if holes else None
+        if key not in grounds:
             # More components than rows are an error of those models only.
-            source = _source(rows, weight, 0.0, family, 1, warns=not grounds)
-            grounds[family.per_feature] = source, _regularisation(reg_covar, source)
-    return {
-        family: Problem(
-            grounds[family.per_feature][0], family, grounds[family.per_feature][1]
-        )
-        for family in families
-    }
+            source = _source(rows, weight, empty, family, 1, warns=not grounds)
+            grounds[key] = source, _regularisation(reg_covar, source)
+        source, regularisation = grounds[key]
+        problems[family] = Problem(source, family, regularisation)
+    return problems
 
 
 def _best(rows):

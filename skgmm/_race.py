@@ -368,6 +368,8 @@ class _Swaps:
         deleted, split = pair
         field, best, grown = self.field, self.run, self.grown[split].mixture
         kept = np.delete(np.arange(grown.n_components), deleted)
+        if not grown.weights[kept].any():
+            return None
         run = Run(grown.take(kept), (-np.inf,))
         slack = HOPELESS / field.problem.n_observations
         healthy = field.is_healthy(best)  # if not, a lower one may be better
