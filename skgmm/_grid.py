@@ -60,7 +60,9 @@ def check_families(covariance_type, n_features):
         names = NAMES if every else [covariance_type]
     else:
         names = covariance_type
-    if not len(names) or any(name not in FAMILIES for name in names):
+    if not len(names) or any(
+        not (isinstance(name, str) and name in FAMILIES) for name in names
+    ):
         raise ValueError(
             "covariance_type must be 'all', or one or more of "
             f"{sorted(FAMILIES)}; got {covariance_type!r}."

@@ -8,7 +8,6 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
 
 from ._criteria import CRITERIA
 from ._em import Problem
@@ -31,8 +30,10 @@ from ._grid import (
     most_models,
 )
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
+from ._validation import check_array_rows
 from ._warnings import warn
 from .families import FAMILIES
+from .kernels import has_holes
 
 
 class GaussianMixtureIC(
@@ -252,10 +253,10 @@ class GaussianMixtureIC(
 
     def _fit(self, X, sample_weight, context):
         numbers = check_numbers(self.n_components)
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = check_array_rows(self, X)
         families = check_families(self.covariance_type, X.shape[1])
-        X, weight, kept, _ = _kept(X, sample_weight)
-        problems = _problems(X[kept], weight, families, self.reg_covar)
+        X, weight, kept, empty = _kept(X, sample_weight)
+        problems = _problems(X[kept], weight, empty, families, self.reg_covar)
 
         def model(family, fit):
             frame = problems[family].source.frame
@@ -340,23 +341,25 @@ def _how_fitted(row):
     return dict(zip(_HOW_FITTED, values, strict=True))
 
 
-def _problems(rows, weight, families, reg_covar):
-    """Return the problem of each family; one source serves all of the same frame."""
-    grounds = {}
+def _problems(rows, weight, empty, families, reg_covar):
+    """Return the problem of each family; one source serves all of the same frame.
+
+    Where rows have holes, all of the same frame and form.
+    """
+    grounds, holes = {}, empty > 0 or has_holes(rows)
+    problems = {}
     for family in families:
-        if family.per_feature not in grounds:
+        key = family.per_feature, family.form if holes else None
+        if key not in grounds:
             # More components than rows are an error of those models only.
-            source = _source(rows, weight, 0.0, family, 1, warns=not grounds)
+            source = _source(rows, weight, empty, family, 1, warns=not grounds)
             regularisation = _regularisation(
                 reg_covar, source.frame, source.largest_weight
             )
-            grounds[family.per_feature] = source, regularisation
-    return {
-        family: Problem(
-            grounds[family.per_feature][0], family, grounds[family.per_feature][1]
-        )
-        for family in families
-    }
+            grounds[key] = source, regularisation
+        source, regularisation = grounds[key]
+        problems[family] = Problem(source, family, regularisation)
+    return problems
 
 
 def _best(rows):

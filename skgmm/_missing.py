@@ -200,7 +200,7 @@ class HolesSource:
 
     def seen_as(self, source):
         """Return these rows, a sample, in the frame of another source of all rows."""
-        return replace(self, frame=source.frame, parent=source)
+        return replace(self, frame=source.frame, form=source.form, parent=source)
 
     def in_frame(self):
         """Return the rows in the coordinates of the frame, completed (n, D)."""

@@ -180,7 +180,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
 
     Raises
     ------
-    StartFailed
+    StartFailed, NotPositiveDefinite
         If no candidate can be climbed from.
     """
     order = outwards(field, field.sphered)
@@ -191,10 +191,13 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
         labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
+    failures = []
+
     def start(labels):
         try:
             return field.start(mixture_of(labels))
-        except NotPositiveDefinite:
+        except NotPositiveDefinite as error:
+            failures.append(error)
             return None
 
     def starts(partitions):
@@ -203,7 +206,8 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     metrics = field.standardised, field.sphered
     runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
     if not runs:
-        raise StartFailed("no start of the race could be climbed from")
+        no_start = StartFailed("no start of the race could be climbed from")
+        raise failures[0] if failures else no_start
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.rows - field.centre, within)
@@ -368,6 +372,8 @@ class _Swaps:
         deleted, split = pair
         field, best, grown = self.field, self.run, self.grown[split].mixture
         kept = np.delete(np.arange(grown.n_components), deleted)
+        if not grown.weights[kept].any():
+            return None
         run = Run(grown.take(kept), (-np.inf,))
         slack = HOPELESS / field.problem.n_observations
         healthy = field.is_healthy(best)  # if not, a lower one may be better

@@ -52,7 +52,7 @@ class Starts:
     def field(self, problem):
         """Return where the models of a problem race."""
         field, part = self._fields[problem.family.per_feature]
-        return replace(field, problem=problem.on(part))
+        return replace(field, problem=problem.on(part.seen_as(problem.source)))
 
     def runs(self, field):
         """Return a run from each partition that can be climbed from."""
