@@ -35,9 +35,11 @@ The map of the package, from the user down
     Estimators on top of it.
 ``_validation``, ``_progress``, ``_sklearn``
     The border: checks, reports and callbacks, conversion.
-``_em``, ``_starts``
-    The iteration and its starting points.
-``_sources``, ``_missing``, ``_frame``, ``_statistics``
+``_checkpoint``, ``_version``
+    Fits that go on in another process; which saved models may be read.
+``_online``, ``_em``, ``_starts``
+    Streams; the iteration and its starting points.
+``_dask``, ``_sources``, ``_missing``, ``_frame``, ``_statistics``
     Who holds the rows, the coordinates they are seen in, what is summed over them.
 ``_regularisation``, ``families``
     From statistics to covariances.
@@ -45,8 +47,9 @@ The map of the package, from the user down
     What a mixture says of itself: probabilities, modes, distances.
 ``_mixture``, ``forms``
     The mixture as a value; how its Gaussians are evaluated.
-``kernels``, ``_threads``
-    The passes over rows, in NumPy and compiled; the pool that runs them.
+``kernels``, ``_files``, ``_threads``
+    The passes over rows, in NumPy and compiled; rows of files; the pool that runs the
+    passes.
 """
 
 from ._classifier import GaussianMixtureClassifier

@@ -346,8 +346,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             ``dtype`` and slices of rows (zarr, h5py), is read block by block in every
             iteration and is never in memory as a whole.  Blocks of a Dask array or
             frame are summed where they are (persist it, or they are made anew in every
-            iteration); the predictions for one are lazy.  In files and in Dask
-            collections no value may be missing.
+            iteration); the predictions for one are lazy.  No value may be missing in
+            what is read by blocks; a memory-mapped file with missing values is read
+            into memory.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.

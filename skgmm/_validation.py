@@ -27,7 +27,8 @@ def check_rows(estimator, X, *, reset=True):
     """Return the rows of X, an array of float64 or float32 or what reads one.
 
     Stored rows are checked now if a fit will read them many times, or else when they
-    are read.  A fit takes NaN in arrays only.
+    are read.  A fit takes NaN in arrays only, so a memory-mapped file that has some is
+    one.
     """
     name = type(estimator).__name__
     check = partial(_check_block, name=name, allow_nan=not reset)
@@ -38,11 +39,16 @@ def check_rows(estimator, X, *, reset=True):
         return check_array_rows(estimator, X, reset=reset)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     rows = StoredRows.of(X, check)
-    if reset:
+    if not reset:
+        return rows
+    try:
         for _ in Blocks(rows, rows.slices()):
             pass
-        rows = rows.unchecked()
-    return rows
+    except _HasHoles:
+        if isinstance(X, np.ndarray):
+            return check_array_rows(estimator, X.view(np.ndarray))
+        raise
+    return rows.unchecked()
 
 
 def check_array_rows(estimator, X, *, reset=True):
@@ -56,10 +62,14 @@ def check_array_rows(estimator, X, *, reset=True):
     )
 
 
+class _HasHoles(ValueError):
+    """Raised where no missing value can be."""
+
+
 def _check_block(block, *, name, allow_nan):
     """Raise unless a block of rows is finite."""
     if not allow_nan and has_holes(block):
-        raise ValueError(
+        raise _HasHoles(
             "X contains NaN, and here missing values are taken only from arrays in "
             "memory; got rows that are read block by block. Load them into an array, "
             "or leave out the rows with NaN."

@@ -205,12 +205,20 @@ def test_bad_rows_are_an_error_of_any_method(mapped, small_blocks):
     np.testing.assert_array_equal(mixture.means_, before)
 
 
-def test_a_fit_to_a_file_takes_no_missing_values(mapped, small_blocks):
+def test_a_fit_to_blocks_takes_no_missing_values(small_blocks):
     mixture = fitted(X)
     before = mixture.means_
     with pytest.raises(ValueError, match=r"X contains NaN.*Load them into an array"):
-        mixture.fit(mapped(spoilt(np.nan)))
+        mixture.fit(Table(spoilt(np.nan)))
     np.testing.assert_array_equal(mixture.means_, before)
+
+
+def test_a_mapped_file_with_missing_values_is_an_array(mapped, small_blocks):
+    # As the one that joblib hands to a worker.
+    rows = spoilt(np.nan)
+    there, here = fitted(mapped(rows)), fitted(rows)
+    np.testing.assert_array_equal(there.means_, here.means_)
+    np.testing.assert_array_equal(there.covariances_, here.covariances_)
 
 
 def test_predictions_for_a_file_take_missing_values(mapped, small_blocks):
