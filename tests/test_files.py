@@ -15,7 +15,11 @@ from strategies import TYPES
 
 import skgmm._files
 from skgmm import GaussianMixture
+from skgmm._em import Problem
 from skgmm._files import Blocks, StoredRows, is_stored
+from skgmm._regularisation import PseudoObservations
+from skgmm._sources import ArraySource
+from skgmm.families import FAMILIES
 
 N, D = 12_000, 4
 RNG = np.random.default_rng(0)
@@ -149,6 +153,25 @@ def test_rows_stored_together_are_read_together():
     table = Table(X, (777, D))
     fitted(table, max_iter=1)
     assert {part.start % 777 for part in table.reads} == {0}
+
+
+@pytest.mark.parametrize("code", ["EVE", "VEI"])
+def test_any_family(code):
+    assert_same(Table(X), X, code, equal_weights=True)
+
+
+@types
+def test_steps_without_the_compiled_call(covariance_type):
+    # It needs rows in memory.
+    family, weight = FAMILIES[covariance_type], np.ones(N)
+    start, trails = fitted(X, covariance_type, init_params="random", max_iter=0), []
+    for rows in (X, StoredRows.of(Table(X))):
+        source = ArraySource.of(rows, weight, per_feature=family.per_feature)
+        penalty = PseudoObservations.of(source.frame, 1.0)
+        inward = source.frame.inward(start._model().mixture)
+        trails.append(Problem(source, family, penalty).steps(inward, 4)[1])
+    assert len(trails[1]) == 5
+    np.testing.assert_allclose(trails[1], trails[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("module", ["h5py", "zarr"])
