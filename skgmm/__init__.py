@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+ConjugatePrior
+    A prior of means and covariances for it.
 GaussianMixtureIC
     The best by an information criterion of a grid of mixtures.
 GaussianMixtureRegressor, GaussianMixtureClassifier, GaussianMixtureOutlierDetector
@@ -54,12 +56,14 @@ from ._gaussian_mixture import GaussianMixture
 from ._ic import GaussianMixtureIC
 from ._imputer import GaussianMixtureImputer
 from ._outlier_detector import GaussianMixtureOutlierDetector
+from ._prior import ConjugatePrior
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "ConjugatePrior",
     "GaussianMixture",
     "GaussianMixtureClassifier",
     "GaussianMixtureIC",

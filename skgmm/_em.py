@@ -129,8 +129,8 @@ class Problem:
             If a step fails.
         """
         objectives = []
-        if self.family.unconstrained and self.source.complete:
-            terms = self.regularisation.terms
+        terms = self.regularisation.terms
+        if terms and self.family.unconstrained and self.source.complete:
             mixture, totals = self.source.climb(mixture, terms, n_steps)
             objectives = self._per_observation(totals).tolist()
         made = max(len(objectives) - 1, 0)

@@ -91,6 +91,22 @@ def check_warm_start(model, family, n_components, n_features):
             )
 
 
+def check_no_ridge(estimator):
+    """Raise if a ridge goes with what needs a penalised likelihood."""
+    if isinstance(estimator.reg_covar, str):
+        return
+    named = {
+        "prior": estimator.prior,
+        "max_eigenvalue_ratio": estimator.max_eigenvalue_ratio,
+    }
+    name, value = next((n, v) for n, v in named.items() if v is not None)
+    raise ValueError(
+        f"{name}={value!r} needs reg_covar='auto': the number reg_covar="
+        f"{estimator.reg_covar!r} is a ridge, which is no penalty of the likelihood and "
+        "would break the constraint. Leave reg_covar at 'auto'."
+    )
+
+
 def check_enough_rows(n_rows, n_components):
     """Raise if there are fewer rows than components."""
     if n_rows < n_components:
