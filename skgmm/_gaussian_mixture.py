@@ -16,8 +16,8 @@ from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._frame import Frame
 from ._missing import HolesSource, warn_of_many_patterns
-from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._prior import ConjugatePrior
+from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
 from ._regularisation import Conjugate, PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
@@ -31,7 +31,8 @@ from ._validation import (
     check_warm_start,
 )
 from ._warnings import warn
-from .families import FAMILIES, BoundedFamily, Family
+from .families import FAMILIES, Family
+from .families._bounded import BoundedFamily
 from .forms import NotPositiveDefinite
 from .kernels import has_holes
 

@@ -102,8 +102,8 @@ def check_no_ridge(estimator):
     name, value = next((n, v) for n, v in named.items() if v is not None)
     raise ValueError(
         f"{name}={value!r} needs reg_covar='auto': the number reg_covar="
-        f"{estimator.reg_covar!r} is a ridge, which is no penalty of the likelihood and "
-        "would break the constraint. Leave reg_covar at 'auto'."
+        f"{estimator.reg_covar!r} is a ridge, which is no penalty of the likelihood "
+        "and would break the constraint. Leave reg_covar at 'auto'."
     )
 
 

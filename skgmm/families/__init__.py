@@ -7,7 +7,6 @@ their covariances, and one line here.  Its second name is the code of mclust.
 from ..forms import Diag, Full, Spherical, Tied
 from . import _basic, _orientation, _volume_shape
 from ._base import Family, family_named
-from ._bounded import BoundedFamily
 
 
 def _rotations(d):

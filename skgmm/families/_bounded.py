@@ -1,10 +1,10 @@
 """Families whose eigenvalues are within a factor of each other.
 
-In the metric of the covariance T of all rows (Rocci, Gattone and Di Mari 2018, Adv. Data
-Anal. Classif. 12:235): the eigenvalues of ``T^-1 C_k`` of all components are at most a
-factor apart, which linear maps of the features do not change.  So the likelihood is
-bounded (Hathaway 1985, Ann. Statist. 13:795; Ingrassia and Rocci 2007, Comput. Statist.
-Data Anal. 51:5339).
+In the metric of the covariance T of all rows (Rocci, Gattone and Di Mari 2018, Adv.
+Data Anal. Classif. 12:235): the eigenvalues of ``T^-1 C_k`` of all components are at
+most a factor apart, which linear maps of the features do not change.  So the likelihood
+is bounded (Hathaway 1985, Ann. Statist. 13:795; Ingrassia and Rocci 2007, Comput.
+Statist. Data Anal. 51:5339).
 """
 
 from dataclasses import dataclass, fields
