@@ -182,7 +182,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Components that are a few rows rather than a part of the density: with fewer
         than D + 2 effective rows, or, in the metric of the scatter of all rows, with
         a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
-        What components share is made of all rows.
+        What components share is made of all rows.  Empty components, with less than
+        half a row, are among them in any case, and a warning names them.
         Fits without any come before others, in the start 'auto' and in `n_init`.
     n_features_in_ : int
         Number of features, D.
@@ -624,6 +625,16 @@ def _warn_of_result(fit, problem, max_iter):
     singular = problem.regularisation.held_up(
         problem.family, fit.mixture, fit.statistics
     )
+    empty = problem.empty(fit.statistics.count)
+    if empty.any():
+        warn(
+            f"Components {np.flatnonzero(empty).tolist()} are empty: their "
+            "responsibilities sum to less than half a row, so their means and "
+            "covariances say nothing about X. Use fewer components, or another "
+            "start: init_params='auto' puts an empty component elsewhere where it can.",
+            ConvergenceWarning,
+        )
+    singular &= ~empty
     if singular.any():
         warn(
             f"Components {np.flatnonzero(singular).tolist()} have less variance in "

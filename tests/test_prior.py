@@ -12,13 +12,13 @@ from scipy.optimize import minimize
 from scipy.stats import invwishart, multivariate_normal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from strategies import case, cases, fitted, matrices_of
 
 from skgmm import ConjugatePrior, GaussianMixture
 from skgmm._gaussian_mixture import _problem, _source
 from skgmm.families import FAMILIES, NAMES
 from skgmm.families._bounded import truncated
 from skgmm.selection import likelihood_ratio_test
-from tests.strategies import case, cases, fitted, matrices_of
 
 BOUNDED = ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical")
 OPTIONS = [{"prior": "fraley-raftery"}, {"max_eigenvalue_ratio": 4.0}]
