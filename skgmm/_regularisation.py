@@ -170,6 +170,8 @@ class Conjugate(PseudoObservations):
         Of that covariance, with the pseudo-observations.
     shared : bool
         Whether all components have the same covariance.
+    unit : float
+        What an observation of the prior weighs: below one if all rows do.
     """
 
     prior: object
@@ -177,6 +179,7 @@ class Conjugate(PseudoObservations):
     total: np.ndarray
     log_determinant: float
     shared: bool
+    unit: float
 
     terms = None
 
@@ -204,6 +207,7 @@ class Conjugate(PseudoObservations):
             scatter / source.total_weight,
             float(regular.log_determinants[0]),
             family.shares_all,
+            base.size / PSEUDO_OBSERVATIONS,
         )
 
     def moments(self, statistics):
@@ -212,7 +216,7 @@ class Conjugate(PseudoObservations):
         The scatter contains that of the centre.
         """
         count, means = statistics.count, statistics.means()
-        kappa = self.prior.shrinkage
+        kappa = self.unit * self.prior.shrinkage
         if kappa == 0:
             return means, statistics.scatter()
         offsets = means - self.centre
@@ -237,9 +241,9 @@ class Conjugate(PseudoObservations):
             count, size = count / n_components, size / n_components
         shape = form.shape(n_components, n_features)
         scatter = form.scatter_of(
-            np.broadcast_to(self.total, shape), np.full(n_components, size)
+            np.broadcast_to(self.total, shape), np.full(n_components, self.unit * size)
         )
-        return count + (prior.shrinkage > 0), scatter
+        return self.unit * (count + (prior.shrinkage > 0)), scatter
 
     def log_penalty(self, mixture):
         """Return the log-density of the prior over that of the covariance of all rows.
@@ -251,7 +255,7 @@ class Conjugate(PseudoObservations):
         covariances = mixture.covariances
         form, offsets = type(covariances), mixture.means - self.centre
         count, scatter = self._observations(form, mixture.n_components)
-        kappa = np.full(mixture.n_components, self.prior.shrinkage)
+        kappa = np.full(mixture.n_components, self.unit * self.prior.shrinkage)
         distances = covariances.expected_mahalanobis(
             form.shift_scatter(scatter, -kappa, offsets)
         )

@@ -369,6 +369,18 @@ def test_a_weight_is_a_repeated_row(options):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "spherical"])
+def test_weights_that_sum_to_one_are_fractions_of_rows(covariance_type, options):
+    data = case(41, 2, 2)
+    options = options | {"covariance_type": covariance_type, "init_params": data.labels}
+    weight = np.full(len(data.X), 1 / len(data.X))
+    one = fitted(data.X, 2, **options)
+    other = fitted(data.X, 2, sample_weight=weight, **options)
+    np.testing.assert_allclose(one.covariances_, other.covariances_, rtol=1e-9)
+    assert one.lower_bound_ == pytest.approx(other.lower_bound_, rel=1e-9)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_rows_with_holes_and_features_without_news(options):
     data, rng = case(29, 2, 2, distance=8.0), np.random.default_rng(0)
     X = data.X.copy()
