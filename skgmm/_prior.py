@@ -44,7 +44,7 @@ class ConjugatePrior:
     >>> X = load_old_faithful().data
     >>> mixture = GaussianMixture(2, prior=ConjugatePrior(shrinkage=5)).fit(X)
     >>> mixture.means_.round(1)
-    array([[ 2.1, 55.1],
+    array([[ 2.1, 55.5],
            [ 4.3, 79.8]])
     """
 
