@@ -4,6 +4,8 @@ Public names
 ------------
 GaussianMixture
     The estimator: `fit`, `predict`, `score`, `sample`.
+ConjugatePrior
+    A prior of means and covariances for it.
 GaussianMixtureIC
     The best by an information criterion of a grid of mixtures.
 GaussianMixtureRegressor, GaussianMixtureClassifier, GaussianMixtureOutlierDetector
@@ -57,11 +59,13 @@ from ._gaussian_mixture import GaussianMixture
 from ._ic import GaussianMixtureIC
 from ._imputer import GaussianMixtureImputer
 from ._outlier_detector import GaussianMixtureOutlierDetector
+from ._prior import ConjugatePrior
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 from ._version import __version__
 
 __all__ = [
+    "ConjugatePrior",
     "GaussianMixture",
     "GaussianMixtureClassifier",
     "GaussianMixtureIC",

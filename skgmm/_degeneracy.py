@@ -26,6 +26,14 @@ class Degenerate(NamedTuple):
 # rows that chance may have put them there.
 _FLAT, _FLAT_FOR_FEW = 1e-6, 1e-3
 
+# A component of fewer rows is none: no row need belong to it.
+_EMPTY = 0.5
+
+
+def empty(rows):
+    """Tell of each component, by its effective rows, whether it has none."""
+    return rows < _EMPTY
+
 
 def degenerate(covariances, total, count, family, margin=1.0):
     """Return the degenerate components of a mixture.
@@ -35,6 +43,7 @@ def degenerate(covariances, total, count, family, margin=1.0):
     2000, Finite Mixture Models, section 3.10).  A component is degenerate with fewer
     than ``D + 2`` effective rows, or if its smallest variance, in the metric of the
     scatter of all rows, is below 1e-6, or below 1e-3 on fewer than ``5 (D + 1)`` rows.
+    One that is `empty` is degenerate in any family.
 
     What components share is made of all rows: where they have the same covariance the
     rows that count are all, where they have the same shape the variance that few rows
@@ -54,7 +63,7 @@ def degenerate(covariances, total, count, family, margin=1.0):
     Returns
     -------
     list of Degenerate
-        Components without rows are not among them: these are dead.
+        None where all rows are the same.
     """
     eigenvalues, rank = covariances.relative_eigenvalues(total)
     if rank == 0:  # all rows are the same
@@ -73,5 +82,5 @@ def degenerate(covariances, total, count, family, margin=1.0):
     condition = np.broadcast_to(largest / np.maximum(smallest, 1e-200), count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))
-        for k in np.flatnonzero((flat | few) & (count > 0))
+        for k in np.flatnonzero(flat | few | empty(count))
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._acceleration import Coordinates, step_length
-from ._degeneracy import degenerate
+from ._degeneracy import degenerate, empty
 from ._mixture import Mixture
 from ._statistics import Statistics
 from ._threads import single_threaded_blas
@@ -130,8 +130,8 @@ class Problem:
             If a step fails.
         """
         objectives = []
-        if self.family.unconstrained and self.source.complete:
-            terms = self.regularisation.terms
+        terms = self.regularisation.terms
+        if terms and self.family.unconstrained and self.source.complete:
             mixture, totals = self.source.climb(mixture, terms, n_steps)
             objectives = self._per_observation(totals).tolist()
         made = max(len(objectives) - 1, 0)
@@ -163,9 +163,16 @@ class Problem:
         source = self.source
         _, scatter = source.total(self.family.form)
         covariance = scatter / source.total_weight
-        observations = self.n_observations or source.n_observations
-        rows = count * (observations / source.total_weight)
+        rows = self._effective_rows(count)
         return degenerate(mixture.covariances, covariance, rows, self.family, margin)
+
+    def empty(self, count):
+        """Tell of each component with such counts whether it has no rows."""
+        return empty(self._effective_rows(count))
+
+    def _effective_rows(self, count):
+        observations = self.n_observations or self.source.n_observations
+        return count * (observations / self.source.total_weight)
 
     def single_gaussian(self):
         """Return the fit of one Gaussian, that of greatest likelihood.

@@ -19,14 +19,17 @@ from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._missing import HolesSource, warn_of_many_patterns
 from ._online import Past, StepSize, first_rows
+from ._prior import ConjugatePrior
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
-from ._regularisation import PseudoObservations, Ridge
+from ._regularisation import Conjugate, PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._threads import single_threaded_blas
 from ._validation import (
     check_array_rows,
     check_enough_rows,
+    check_no_constraint,
+    check_no_ridge,
     check_observed,
     check_representable,
     check_rows,
@@ -38,6 +41,7 @@ from ._validation import (
 )
 from ._warnings import warn
 from .families import FAMILIES, Family
+from .families._bounded import BoundedFamily
 from .forms import NotPositiveDefinite
 from .kernels import has_holes
 
@@ -49,7 +53,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     takes turns: the E-step computes the responsibilities
     :math:`r_{ik} = \pi_k N(x_i; \mu_k, \Sigma_k) / p(x_i)`, the M-step the weights,
     means and covariances of the rows weighted by them [1]_.  It never lowers the
-    log-likelihood (with the penalty that ``reg_covar='auto'`` stands for).
+    log-likelihood (with the penalties that ``reg_covar='auto'`` and `prior` stand for).
 
     Parameters
     ----------
@@ -83,6 +87,17 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         does not depend on units, never fails, and is a proper penalty of the
         likelihood [2]_.  A float is added to the diagonals of the covariances as
         in scikit-learn, in squared units of the features.
+    prior : 'fraley-raftery', ConjugatePrior or None, default=None
+        A conjugate prior of the means and covariances, against components that
+        collapse on few rows: the fit is then the mode of the posterior [8]_.
+        'fraley-raftery' is ``ConjugatePrior()``, whose parameters may be set.  See the
+        notes.
+    max_eigenvalue_ratio : float or None, default=None
+        At least 1.  The eigenvalues of all covariances, in the metric of the covariance
+        of all rows, are at most so many times each other, which bounds the likelihood
+        [9]_; 1 makes all covariances multiples of that of all rows, by one factor.  For
+        the covariance types 'full', 'tied', 'diag', 'spherical', 'tied_diag' and
+        'tied_spherical'.
     max_iter : int, default=1000
         Largest number of passes over the rows, after the start has been made.
         With 0 the start is returned.
@@ -182,7 +197,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Number of iterations of the best run.
     lower_bound_ : float
         Its objective at the fitted parameters: the mean log-likelihood of an
-        observation, plus the penalty of ``reg_covar='auto'`` divided by n.
+        observation, plus the penalty of ``reg_covar='auto'``, and the log-density of
+        the `prior` up to a constant, divided by n.
     lower_bounds_ : list of float
         The objective after each iteration; with ``reg_covar='auto'`` it never
         falls, with a float, which is no penalty of the likelihood, it may.
@@ -190,7 +206,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Components that are a few rows rather than a part of the density: with fewer
         than D + 2 effective rows, or, in the metric of the scatter of all rows, with
         a smallest variance below 1e-6, or below 1e-3 on fewer than 5 (D + 1) rows.
-        What components share is made of all rows.
+        What components share is made of all rows.  Empty components, with less than
+        half a row, are among them in any case, and a warning names them.
         Fits without any come before others, in the start 'auto' and in `n_init`.
     n_samples_seen_ : int or float
         Sum of the weights of all rows of the last `fit`, and of calls of `partial_fit`
@@ -221,6 +238,20 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     was observed of a row.  A row of which nothing was observed has log-density 0 and
     the weights as its posterior, and is one of the n observations.
 
+    With a `prior` each covariance is inverse Wishart with D + 2 degrees of freedom and
+    a scale of :math:`K^{-2/D}` times the covariance of all rows, and each mean has
+    0.01 observations at the mean of all rows.  To the M-step these are observations;
+    so every covariance type has such a mode.  For 'full' and 'tied' it is that of [8]_,
+    and for 'spherical' and 'tied_spherical'.  For 'diag' and 'tied_diag' each variance
+    has a prior of its own, as there, but with the variance of its own feature as the
+    scale, not the average of all, so that units do not matter.  For the other types
+    each component has the prior of 'full' (or 'diag'), so that what components share
+    has K of them.  The modes lie below the usual estimates: for 'full' the scatter is
+    divided by the rows plus 2 D + 4.
+
+    Both `prior` and `max_eigenvalue_ratio` need ``reg_covar='auto'``, which goes on
+    keeping constant and collinear features from being singular: a ridge is no penalty.
+
     References
     ----------
     .. [1] C. M. Bishop (2006). Pattern Recognition and Machine Learning, chapter 9.
@@ -239,6 +270,14 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
        120-127.
     .. [7] O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm
        for latent data models.  Journal of the Royal Statistical Society B 71, 593-613.
+    .. [8] C. Fraley and A. E. Raftery (2007). Bayesian regularization for normal
+       mixture estimation and model-based clustering.  Journal of Classification 24,
+       155-181.
+    .. [9] S. Ingrassia and R. Rocci (2007). Constrained monotone EM algorithms for
+       finite mixture of multivariate Gaussians.  Computational Statistics & Data
+       Analysis 51, 5339-5351; R. Rocci, S. A. Gattone and R. Di Mari (2018). A data
+       driven equivariant approach to constrained Gaussian mixture modeling.  Advances
+       in Data Analysis and Classification 12, 235-260.
 
     Examples
     --------
@@ -259,6 +298,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         "equal_weights": ["boolean"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+        "prior": [StrOptions({"fraley-raftery"}), ConjugatePrior, None],
+        "max_eigenvalue_ratio": [Interval(Real, 1.0, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [
@@ -291,6 +332,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         equal_weights=False,
         tol=1e-6,
         reg_covar="auto",
+        prior=None,
+        max_eigenvalue_ratio=None,
         max_iter=1000,
         n_init=1,
         init_params="auto",
@@ -314,6 +357,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         self.equal_weights = equal_weights
         self.tol = tol
         self.reg_covar = reg_covar
+        self.prior = prior
+        self.max_eigenvalue_ratio = max_eigenvalue_ratio
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
@@ -405,10 +450,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             else Start.at(before.mixture)
         )
         source = _source(X[kept], weight, empty, family, self.n_components)
-        regularisation = _regularisation(
-            self.reg_covar, source.frame, source.largest_weight
-        )
-        problem = Problem(source, family, regularisation)
+        problem = _problem(self, source, family)
         n_starts = self.n_init if start.varies else 1
 
         def model_at(fit):
@@ -508,6 +550,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         return self
 
     def _partial_fit(self, X, sample_weight):
+        check_no_constraint(self)
         model = self._model() if self.__sklearn_is_fitted__() else None
         if is_lazy(X):  # a batch is small
             X = X.compute()
@@ -758,10 +801,44 @@ def _regularisation(reg_covar, frame, largest_weight):
     return Ridge.of(frame, reg_covar)
 
 
+def _problem(estimator, source, family):
+    """Return what the parameters of an estimator say that EM is to climb."""
+    regularisation = _regularisation(
+        estimator.reg_covar, source.frame, source.largest_weight
+    )
+    # Estimators of grids and of other things have no such parameters.
+    prior = getattr(estimator, "prior", None)
+    ratio = getattr(estimator, "max_eigenvalue_ratio", None)
+    if prior is None and ratio is None:
+        return Problem(source, family, regularisation)
+    check_no_ridge(estimator)
+    one = FAMILIES[family.form.for_total().kind]
+    _, scatter = source.total(one.form)
+    count = np.array([source.total_weight])
+    total = regularisation.estimate(one, count, np.asarray(scatter)[np.newaxis])
+    if prior is not None:
+        prior = ConjugatePrior() if isinstance(prior, str) else prior
+        regularisation = Conjugate.on(regularisation, prior, source, family, total)
+    if ratio is not None:
+        metric = regularisation.varying(total)[0]
+        family = BoundedFamily.of(family, metric, ratio)
+    return Problem(source, family, regularisation)
+
+
 def _warn_of_result(fit, problem, max_iter):
     singular = problem.regularisation.held_up(
         problem.family, fit.mixture, fit.statistics
     )
+    empty = problem.empty(fit.statistics.count)
+    if empty.any():
+        warn(
+            f"Components {np.flatnonzero(empty).tolist()} are empty: their "
+            "responsibilities sum to less than half a row, so their means and "
+            "covariances say nothing about X. Use fewer components, or another "
+            "start: init_params='auto' puts an empty component elsewhere where it can.",
+            ConvergenceWarning,
+        )
+    singular &= ~empty
     if singular.any():
         warn(
             f"Components {np.flatnonzero(singular).tolist()} have less variance in "

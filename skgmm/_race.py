@@ -123,12 +123,19 @@ class Field:
         """Tell whether a run has no component that is degenerate, or nearly so."""
         return self._n_degenerate(run) == 0
 
+    def empty(self, run):
+        """Tell of each component whether it has no rows."""
+        return self.problem.empty(self._count(run.mixture))
+
     def _n_degenerate(self, run):
-        mixture, problem = run.mixture, self.problem
-        count = mixture.weights * problem.source.total_weight
+        count = self._count(run.mixture)
+        return len(self.problem.degenerate_of(run.mixture, count, MARGIN))
+
+    def _count(self, mixture):
+        problem = self.problem
         if problem.family.equal_weights:
-            count = problem.expectation(mixture)[0].count
-        return len(problem.degenerate_of(mixture, count, MARGIN))
+            return problem.expectation(mixture)[0].count
+        return mixture.weights * problem.source.total_weight
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
@@ -351,8 +358,8 @@ class _Swaps:
 
     @classmethod
     def of(cls, field, run):
-        mixture = run.mixture
-        if mixture.n_components < 3:
+        mixture, empty = run.mixture, field.empty(run)
+        if mixture.n_components < 3 and not empty.any():
             return cls(field, run, [], [])
         shares = _shares(field, mixture)
         losses = _losses(shares, field.weight, mixture.weights)
@@ -365,7 +372,7 @@ class _Swaps:
         )
         gains = [one.objective - run.objective if one else -np.inf for one in grown]
         gains = field.weight.sum() * np.array(gains)
-        return cls(field, run, grown, _pairs(gains, losses))
+        return cls(field, run, grown, _pairs(gains, losses, empty))
 
     def swapped(self, pair):
         """Return a run from a swapped mixture, or None if it promises nothing."""
@@ -433,8 +440,13 @@ def _losses(shares, weight, weights):
     return losses + weight.sum() * np.log(np.maximum(1.0 - weights, 1e-300))
 
 
-def _pairs(gains, losses):
-    """Return pairs of components to delete and to split, the most promising first."""
+def _pairs(gains, losses, empty):
+    """Return pairs of components to delete and to split, the most promising first.
+
+    What is ``empty`` is not split, and deleted for any split.
+    """
+    gains = np.where(empty, -np.inf, gains)
+    losses = np.where(empty, -np.inf, losses)
     split = [k for k in np.argsort(-gains)[:6] if np.isfinite(gains[k])]
     pairs = [
         (a + b, int(j), int(k))

@@ -173,6 +173,33 @@ def _check_same(model, family, n_components, n_features, what, remedy):
             )
 
 
+def check_no_ridge(estimator):
+    """Raise if a ridge goes with what needs a penalised likelihood."""
+    if isinstance(estimator.reg_covar, str):
+        return
+    named = {
+        "prior": estimator.prior,
+        "max_eigenvalue_ratio": estimator.max_eigenvalue_ratio,
+    }
+    name, value = next((n, v) for n, v in named.items() if v is not None)
+    raise ValueError(
+        f"{name}={value!r} needs reg_covar='auto': the number reg_covar="
+        f"{estimator.reg_covar!r} is a ridge, which is no penalty of the likelihood "
+        "and would break the constraint. Leave reg_covar at 'auto'."
+    )
+
+
+def check_no_constraint(estimator):
+    """Raise if a stream is to have what only `fit` knows."""
+    for name in ("prior", "max_eigenvalue_ratio"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for fit: partial_fit knows no such parameter. "
+                "Leave it at None."
+            )
+
+
 def check_enough_rows(n_rows, n_components):
     """Raise if there are fewer rows than components."""
     if n_rows < n_components:

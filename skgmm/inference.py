@@ -7,17 +7,17 @@ standard_errors
     or by bootstrap.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.linalg import block_diag, cho_factor, cho_solve, null_space
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from ._em import Problem, StartFailed, em
+from ._em import StartFailed, em
 from ._fitted import check_mixture
 from ._frame import Frame
-from ._gaussian_mixture import _regularisation
+from ._gaussian_mixture import _problem
 from ._progress import Silent
 from ._sources import ArraySource
 from ._threads import single_threaded_blas
@@ -324,15 +324,13 @@ def _by_weights(mixture, model, inward, source, rng, n_resamples):
 
 def _covariance_of_fits(mixture, model, inward, source, drawn, n_resamples):
     """Return the covariance matrix of the parameters of fits to drawn weights."""
-    regularisation = _regularisation(
-        mixture.reg_covar, source.frame, source.largest_weight
-    )
+    whole = _problem(mixture, source, model.family)
     vectors, failure = [], None
     for _ in range(n_resamples):
         weight = drawn()
         present = weight > 0
         part = ArraySource(source.rows[present], weight[present], source.frame)
-        problem = Problem(part, model.family, regularisation)
+        problem = replace(whole, source=part)
         try:
             with single_threaded_blas():
                 fit = em(

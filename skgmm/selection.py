@@ -18,9 +18,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from ._em import Problem
 from ._fitted import Model, check_mixture
-from ._gaussian_mixture import GaussianMixture, _kept, _regularisation, _source
+from ._gaussian_mixture import GaussianMixture, _kept, _problem, _source
 from ._ic import GaussianMixtureIC
 from ._progress import Silent
 from ._search import Starts, fit_model
@@ -296,10 +295,7 @@ class _Comparison:
         self._template, self._rng, self._dtype = template, rng, X.dtype
         family = template._family(X.shape[1])
         source = _source(X, weight, 0.0, family, template.n_components + 1)
-        regularisation = _regularisation(
-            template.reg_covar, source.frame, source.largest_weight
-        )
-        self.problem = Problem(source, family, regularisation)
+        self._family, self.problem = family, _problem(template, source, family)
         self._fits = []
 
     def fits(self, n_fits=1):
@@ -333,7 +329,7 @@ class _Comparison:
         fit = self.fits(index + 1)[index]
         mixture = self.problem.source.frame.outward(fit.mixture)
         estimator = clone(self._template).set_params(n_components=len(mixture.weights))
-        estimator._set_model(Model(mixture, self.problem.family, self._dtype))
+        estimator._set_model(Model(mixture, self._family, self._dtype))
         estimator.n_features_in_ = mixture.n_features
         estimator.converged_, estimator.n_iter_ = fit.converged, fit.n_iter
         estimator.degenerate_ = self.problem.degenerate(fit)

@@ -19,11 +19,13 @@ COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 CONSTANT = "have one value only"
 COPIES = "distinct rows, fewer than"
 SINGULAR = "less variance in some direction than reg_covar='auto' adds"
+EMPTY = "are empty: their responsibilities sum to less than half a row"
 NOT_CONVERGED = "did not converge within"
 EXPECTED = {
     CONSTANT: UserWarning,
     COPIES: ConvergenceWarning,
     SINGULAR: ConvergenceWarning,
+    EMPTY: ConvergenceWarning,
     NOT_CONVERGED: ConvergenceWarning,
 }
 

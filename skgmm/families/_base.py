@@ -185,12 +185,13 @@ class Family:
             A mixture of the family.  The one returned is no worse, though it need
             not be the best if the maximum has no closed form.
         """
-        count, means = statistics.count, statistics.means()
+        count = statistics.count
+        means, scatter = regularisation.moments(statistics)
         weights = count / np.sum(count)
         if self.equal_weights:
             weights = np.full(len(count), 1.0 / len(count))
         near = None if previous is None else previous.covariances
-        covariances = regularisation.estimate(self, count, statistics.scatter(), near)
+        covariances = regularisation.estimate(self, count, scatter, near)
         return Mixture(weights, means, covariances)
 
     def projected(self, mixture, regularisation, near):

@@ -158,6 +158,38 @@ class Covariances(ABC):
             Number of dimensions of the metric; 0 if all rows are the same.
         """
 
+    @staticmethod
+    @abstractmethod
+    def spectra(values, total):
+        """Return eigenvalues in a metric, and how to make covariances of others.
+
+        Parameters
+        ----------
+        values : ndarray
+            Covariances in the shape of the form.
+        total : ndarray
+            The metric: a covariance of one component (`for_total`) of full rank.
+
+        Returns
+        -------
+        eigenvalues : ndarray of shape (K, r) or (1, r)
+        rebuilt : callable
+            ``rebuilt(eigenvalues) -> values`` along the same axes.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def inverse_wishart(degrees, n_features):
+        """Return what an inverse Wishart density is as observations.
+
+        Up to a constant the log-density with so many degrees of freedom and the scale
+        ``S`` is the likelihood of ``count`` observations with the scatter ``size S``.
+
+        Returns
+        -------
+        count, size : float
+        """
+
     # ---- coordinates of acceleration --------------------------------------
     @abstractmethod
     def whiten(self, offsets):

@@ -130,6 +130,25 @@ class MatrixCovariances(Covariances):
         eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
         return eigenvalues, metric.shape[1]
 
+    @staticmethod
+    def spectra(values, total):
+        root = np.linalg.cholesky(total)
+        inverse = np.linalg.inv(root)
+        matrices = values.reshape(-1, *total.shape)
+        eigenvalues, vectors = np.linalg.eigh(inverse @ matrices @ inverse.T)
+        axes = root @ vectors
+
+        def rebuilt(eigenvalues):
+            scaled = axes * eigenvalues[:, np.newaxis, :]
+            matrices = symmetrised(scaled @ np.swapaxes(axes, -1, -2))
+            return matrices.reshape(values.shape)
+
+        return eigenvalues, rebuilt
+
+    @staticmethod
+    def inverse_wishart(degrees, n_features):
+        return degrees + n_features + 1.0, 1.0
+
     def whiten(self, offsets):
         return (self.whiteners @ offsets[:, :, np.newaxis])[:, :, 0]
 

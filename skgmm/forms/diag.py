@@ -115,6 +115,15 @@ class Diag(VarianceCovariances):
         return second - count[:, np.newaxis] * shift**2
 
     @staticmethod
+    def spectra(values, total):
+        return values / total, lambda eigenvalues: eigenvalues * total
+
+    @staticmethod
+    def inverse_wishart(degrees, n_features):
+        # Each variance has a prior of its own, in one dimension.
+        return degrees + 2.0, 1.0
+
+    @staticmethod
     def directions(n_features):
         every = np.arange(n_features)
         return every, every, np.eye(n_features)

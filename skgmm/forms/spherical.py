@@ -113,6 +113,17 @@ class Spherical(VarianceCovariances):
         return second - count * np.mean(shift**2, axis=1)
 
     @staticmethod
+    def spectra(values, total):
+        return values[
+            :, np.newaxis
+        ] / total, lambda eigenvalues: eigenvalues[:, 0] * total
+
+    @staticmethod
+    def inverse_wishart(degrees, n_features):
+        # One variance, in one dimension; an observation has D squares of it.
+        return (degrees + 2.0) / n_features, 1.0 / n_features
+
+    @staticmethod
     def directions(n_features):
         every = np.arange(n_features)
         return every, every, np.ones((1, n_features))
