@@ -22,6 +22,7 @@ from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._validation import (
     check_enough_rows,
+    check_holes,
     check_observed,
     check_representable,
     check_sample_weight,
@@ -61,6 +62,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           along the features (I; a shape I is a sphere): EII VII EEI VEI EVI VVI EEE
           VEE EVE VVE EEV VEV EVV VVV.  The names above stand for VVV, EEE, VVI, VII,
           EEI and EII.  For one feature 'E' is 'tied' and 'V' is 'full';
+        - for hundreds of features `skgmm.families.factor_analysers(q)`: a matrix of
+          rank q and a variance of its own for each feature;
         - a `skgmm.families.Family` of your own.
     equal_weights : bool, default=False
         Whether all mixing weights are 1 / K rather than free parameters.  Weights that
@@ -148,6 +151,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         - (n_features, n_features) for 'tied' (EEE)
         - (n_components, n_features) for 'diag' (VVI), 'tied_diag' (EEI), VEI and EVI
         - (n_components,) for 'spherical' (VII) and 'tied_spherical' (EII)
+        - (n_components, n_features, q + 1) for `skgmm.families.factor_analysers`:
+          loadings and, last, the variances of the noise
         - that of its form for a family of your own
     precisions_ : ndarray
         Inverse covariances.
@@ -464,6 +469,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     @classmethod
     def _of_mixture(cls, mixture, *, dtype, names, random_state):
         """Return an estimator of a mixture, of the widest family of its form."""
+        mixture = mixture.plain()
         family = FAMILIES[mixture.covariances.kind]
         self = cls(
             mixture.n_components,
@@ -530,6 +536,7 @@ def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
     """Return the source of rows, after checking that they can be fitted."""
     holes = has_holes(rows)
     if holes or empty_weight:
+        check_holes(family)
         check_observed(rows)
     check_enough_rows(len(rows), n_components)
     frame = Frame.of(rows, weight, per_feature=family.per_feature, holes=holes)
