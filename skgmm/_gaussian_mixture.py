@@ -469,7 +469,6 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     @classmethod
     def _of_mixture(cls, mixture, *, dtype, names, random_state):
         """Return an estimator of a mixture, of the widest family of its form."""
-        mixture = mixture.plain()
         family = FAMILIES[mixture.covariances.kind]
         self = cls(
             mixture.n_components,

@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ..forms.factors import LEAST_NOISE, factors, means_of, parts
+from ..forms.factors import LEAST_NOISE, canonical, factors, means_of, parts
 from ._base import Family
 
 
@@ -42,8 +42,9 @@ def factor_analysers(n_factors, *, equal_weights=False):
     ``covariances_[:, :, :q]``, the variances of the noise ``covariances_[:, :, q]``.
     Loadings are determined up to a rotation of the factors; those of a fit are turned
     so that :math:`\Lambda_k' \Psi_k^{-1} \Lambda_k` is diagonal, in descending order,
-    and no column has a negative sum.  ``precisions_`` has the same shape, with B and
-    the precisions of the noise: the inverse is :math:`\Psi_k^{-1} - B_k B_k'`.
+    and the largest entry of each column of :math:`\Psi_k^{-1/2} \Lambda_k` is positive.
+    ``precisions_`` has the same shape, with B and the precisions of the noise: the
+    inverse is :math:`\Psi_k^{-1} - B_k B_k'`.
     ``precisions_cholesky_`` is of the matrices, as is `GaussianMixture.marginal` of
     all features: both take time and memory with the square of D and more.
 
@@ -127,16 +128,4 @@ def maximum(count, scatter):
     loadings = products @ (vectors * roots[:, np.newaxis, :])
     noise = squares / count[:, np.newaxis] - np.sum(loadings**2, axis=2)
     noise = np.maximum(noise, LEAST_NOISE)
-    return np.concatenate([canonical(loadings, noise), noise[..., np.newaxis]], axis=2)
-
-
-def canonical(loadings, noise):
-    """Return the loadings turned so that ``L' diag(noise)^-1 L`` is diagonal.
-
-    In descending order; the sum of each column is not negative.
-    """
-    roots = np.sqrt(noise)[..., np.newaxis]
-    u, s, _ = np.linalg.svd(loadings / roots, full_matrices=False)
-    out = np.zeros(loadings.shape)
-    out[..., : s.shape[1]] = u * s[:, np.newaxis, :] * roots
-    return out * np.where(out.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    return canonical(loadings, noise)

@@ -253,14 +253,13 @@ class Factors(Covariances):
         return np.concatenate([loadings @ (u @ right), logs[..., np.newaxis]], axis=2)
 
     def stretched(self, relative):
-        values = np.empty(relative.shape)
-        values[..., :-1] = relative[..., :-1] / self._roots[..., np.newaxis]
+        loadings = relative[..., :-1] / self._roots[..., np.newaxis]
         with np.errstate(over="ignore"):
             noise = self.values[..., -1] * np.exp(2.0 * relative[..., -1])
-        values[..., -1] = np.maximum(noise, LEAST_NOISE)
-        if not np.all(np.isfinite(values)):
-            bad = ~np.isfinite(values).all(axis=(1, 2))
+        bad = ~(np.isfinite(noise) & np.isfinite(loadings).all(axis=2)).all(axis=1)
+        if bad.any():
             raise NotPositiveDefinite(int(np.argmax(bad)))
+        values = canonical(loadings, np.maximum(noise, LEAST_NOISE))
         return type(self)(values, self.n_components, self.n_features)
 
     # ---- other covariances ------------------------------------------------
@@ -428,6 +427,22 @@ def parts(scatter):
     q = (scatter.shape[-1] - 2) // 3
     blocks = (scatter[..., j * q : (j + 1) * q] for j in range(3))
     return *blocks, scatter[..., -2], scatter[..., -1]
+
+
+def canonical(loadings, noise):
+    """Return values (K, D, q + 1) with ``L' diag(noise)^-1 L`` diagonal.
+
+    That is what turns of the factors leave open; in descending order, and with signs
+    that do not depend on units.
+    """
+    roots = np.sqrt(noise)[..., np.newaxis]
+    u, s, _ = np.linalg.svd(loadings / roots, full_matrices=False)
+    largest = np.argmax(np.abs(u), axis=1)[:, np.newaxis]
+    u *= np.sign(np.take_along_axis(u, largest, axis=1))
+    out = np.zeros((*noise.shape, loadings.shape[2] + 1))
+    out[..., : s.shape[1]] = u * s[:, np.newaxis, :] * roots
+    out[..., -1] = noise
+    return out
 
 
 def _restored(n_factors, values, whiteners):
