@@ -76,7 +76,7 @@ def check_family(covariance_type, equal_weights, n_features):
     if n_features < least:
         raise ValueError(
             f"covariance_type={family.name} needs at least {least} features; got X "
-            f"with {n_features}. Use a family of fewer factors."
+            f"with {n_features} feature(s). Use a family of fewer factors."
         )
     return replace(family, equal_weights=True) if equal_weights else family
 
