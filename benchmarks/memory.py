@@ -54,9 +54,14 @@ def peak(shape, covariance_type):
     )
     mixture.fit(small.X)
     problem = problems.make(shape, covariance_type)
+    return peak_of(lambda: mixture.fit(problem.X))
+
+
+def peak_of(function):
+    """Return the megabytes by which the resident set grows while a function runs."""
     _reset_peak()
     before = _resident()
-    mixture.fit(problem.X)
+    function()
     return (_peak() - before) / 1e6
 
 

@@ -285,7 +285,8 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     Fit
         Its objective is that of the mixture returned.
     """
-    if start.n_components == 1 and max_iter > 0 and problem.source.complete:
+    one_step = problem.family.form.closed and problem.source.complete
+    if start.n_components == 1 and max_iter > 0 and one_step:
         return problem.single_gaussian()
     climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)

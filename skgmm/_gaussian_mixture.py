@@ -26,8 +26,10 @@ from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._threads import single_threaded_blas
 from ._validation import (
+    check_additive,
     check_array_rows,
     check_enough_rows,
+    check_holes,
     check_no_constraint,
     check_no_ridge,
     check_observed,
@@ -73,6 +75,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           along the features (I; a shape I is a sphere): EII VII EEI VEI EVI VVI EEE
           VEE EVE VVE EEV VEV EVV VVV.  The names above stand for VVV, EEE, VVI, VII,
           EEI and EII.  For one feature 'E' is 'tied' and 'V' is 'full';
+        - for hundreds of features `skgmm.families.factor_analysers(q)`: a matrix of
+          rank q and a variance of its own for each feature;
         - a `skgmm.families.Family` of your own.
     equal_weights : bool, default=False
         Whether all mixing weights are 1 / K rather than free parameters.  Weights that
@@ -186,6 +190,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         - (n_features, n_features) for 'tied' (EEE)
         - (n_components, n_features) for 'diag' (VVI), 'tied_diag' (EEI), VEI and EVI
         - (n_components,) for 'spherical' (VII) and 'tied_spherical' (EII)
+        - (n_components, n_features, q + 1) for `skgmm.families.factor_analysers`:
+          loadings and, last, the variances of the noise
         - that of its form for a family of your own
     precisions_ : ndarray
         Inverse covariances.
@@ -561,6 +567,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
                 "Leave these rows out, or fill the values by a GaussianMixtureImputer."
             )
         family = self._family(X.shape[1])
+        check_additive(family)
         past = None
         if model is not None:
             check_stream(model, family, self.n_components, X.shape[1])
@@ -772,6 +779,7 @@ def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
     """Return the source of rows, after checking that they can be fitted."""
     holes = _have_holes(rows) or empty_weight > 0
     if holes:
+        check_holes(family)
         check_observed(rows)
     check_enough_rows(len(rows), n_components)
     options = {"per_feature": family.per_feature}

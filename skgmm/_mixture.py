@@ -154,6 +154,10 @@ class Mixture:
         self._in_chunks(part, rows)
         return out
 
+    def plain(self):
+        """Return the same mixture in a form that scikit-learn has too."""
+        return replace(self, covariances=self.covariances.plain)
+
     def general(self):
         """Return the same mixture with covariances in the form that knows holes."""
         return replace(self, covariances=self.covariances.general)

@@ -461,5 +461,9 @@ def _longest_axis(rows, mass):
     """Return the longest semi-axis (D,) of the scatter of weighted rows."""
     weight = mass / max(mass.sum(), 1e-300)
     centred = rows - weight @ rows
+    if len(rows) < rows.shape[1]:  # nothing of size (D, D)
+        scaled = centred * np.sqrt(weight)[:, np.newaxis]
+        _, sizes, axes = np.linalg.svd(scaled, full_matrices=False)
+        return sizes[0] * axes[0]
     values, vectors = np.linalg.eigh((centred.T * weight) @ centred)
     return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1]

@@ -1,6 +1,7 @@
 """From and to `sklearn.mixture.GaussianMixture`."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,10 +28,11 @@ def to_sklearn(estimator):
         del kept["reg_covar"]
     kept |= {"n_components": model.mixture.n_components}
     # scikit-learn has the forms, not the constraints.
-    kept |= {"covariance_type": model.family.form.kind}
+    model = replace(model, mixture=model.mixture.plain())
+    kept |= {"covariance_type": model.mixture.covariances.kind}
     other = GaussianMixture(**kept)
     for name in (*_PARAMETERS, "precisions_"):
-        setattr(other, name, np.array(getattr(estimator, name)))
+        setattr(other, name, np.array(model.parameter(name)))
     return _with_attributes(other, estimator)
 
 

@@ -141,7 +141,33 @@ def check_family(covariance_type, equal_weights, n_features):
             f"{n_features} features. Use a type for several, such as {longer}."
         )
     family = FAMILIES.get(covariance_type, covariance_type)
+    least = family.form.least_features()
+    if n_features < least:
+        raise ValueError(
+            f"covariance_type={family.name} needs at least {least} features; got X "
+            f"with {n_features} feature(s). Use a family of fewer factors."
+        )
     return replace(family, equal_weights=True) if equal_weights else family
+
+
+def check_additive(family):
+    """Raise unless a family can be fitted to a stream."""
+    if not family.form.additive:
+        raise ValueError(
+            f"covariance_type={family.name} cannot be learnt from a stream: what it "
+            "collects of rows depends on the present mixture. Use fit, or "
+            "partial_fit with 'diag' or another type."
+        )
+
+
+def check_holes(family):
+    """Raise unless a family can be fitted to rows with holes."""
+    if not family.form.knows_holes:
+        raise ValueError(
+            f"X contains NaN, and covariance_type={family.name} cannot be fitted to "
+            "rows with missing values. Fill them in first, for instance with "
+            "skgmm.GaussianMixtureImputer, or use 'full' or 'diag'."
+        )
 
 
 def check_warm_start(model, *new):

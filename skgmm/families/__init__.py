@@ -7,6 +7,7 @@ their covariances, and one line here.  Its second name is the code of mclust.
 from ..forms import Diag, Full, Spherical, Tied
 from . import _basic, _orientation, _volume_shape
 from ._base import Family, family_named
+from ._factors import factor_analysers
 
 
 def _rotations(d):
@@ -97,4 +98,4 @@ FAMILIES |= {family.code: family for family in _FAMILIES}
 # In one dimension mclust has two models.
 FAMILIES |= {"E": FAMILIES["tied"], "V": FAMILIES["full"]}
 
-__all__ = ["FAMILIES", "NAMES", "Family", "family_named"]
+__all__ = ["FAMILIES", "NAMES", "Family", "factor_analysers", "family_named"]

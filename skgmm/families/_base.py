@@ -151,7 +151,7 @@ class Family:
 
     def rows_needed(self, n_features):
         """Return how many rows a component needs for a covariance of its own."""
-        return 0 if self.shares_all else n_features + 1
+        return 0 if self.shares_all else self.form.rank(n_features) + 1
 
     # ---- parameters -------------------------------------------------------
     def n_parameters(self, n_components, n_features):
@@ -216,11 +216,11 @@ class Family:
         arguments = (previous,) if self.iterative else ()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             values = self.covariances(count, scatter, *arguments)
-        if np.shape(values) != np.shape(scatter):
+        shape = self.form.shape_for(scatter)
+        if np.shape(values) != shape:
             raise ValueError(
                 f"covariances of the family {self.name!r} must return an array of the "
-                f"shape of the scatter, {np.shape(scatter)}; got shape "
-                f"{np.shape(values)}."
+                f"shape of the scatter, {shape}; got shape {np.shape(values)}."
             )
         return values
 

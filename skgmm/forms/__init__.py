@@ -2,6 +2,7 @@
 
 from ._base import Covariances, NotPositiveDefinite, frozen
 from .diag import Diag
+from .factors import Factors, factors
 from .full import Full
 from .spherical import Spherical
 from .tied import Tied
@@ -9,9 +10,11 @@ from .tied import Tied
 __all__ = [
     "Covariances",
     "Diag",
+    "Factors",
     "Full",
     "NotPositiveDefinite",
     "Spherical",
     "Tied",
+    "factors",
     "frozen",
 ]

@@ -53,6 +53,9 @@ class Covariances(ABC):
 
     kind: str
     shared = False  # one matrix for all components
+    closed = True  # whether one step maximises the likelihood of one component
+    knows_holes = True  # whether rows with holes can be fitted
+    additive = True  # second moments of different mixtures add up
 
     def __init__(self, values, n_components, n_features, whiteners=None):
         self.values = frozen(values)
@@ -73,12 +76,32 @@ class Covariances(ABC):
     @staticmethod
     @abstractmethod
     def shape(n_components, n_features):
-        """Shape of the values and of the second moments."""
+        """Shape of the values, and of the second moments but for `moments_shape`."""
+
+    @classmethod
+    def moments_shape(cls, n_components, n_features):
+        """Shape of the second moments."""
+        return cls.shape(n_components, n_features)
+
+    @classmethod
+    def shape_for(cls, scatter):
+        """Shape of the values that are estimated from a scatter."""
+        return np.shape(scatter)
 
     @staticmethod
     @abstractmethod
     def n_parameters(n_components, n_features):
         """Return how many numbers may be chosen for the values."""
+
+    @classmethod
+    def rank(cls, n_features):
+        """Return how many dimensions the rows of a component must span, at least."""
+        return n_features
+
+    @classmethod
+    def least_features(cls):
+        """Return how many features the form needs."""
+        return 1
 
     @classmethod
     @abstractmethod
@@ -153,9 +176,11 @@ class Covariances(ABC):
         Returns
         -------
         eigenvalues : ndarray of shape (K, r), (1, r), (K, 1) or (1, 1)
-            In ascending order; one if they are all the same.
+            In ascending order; one if they are all the same; not all, if it is not by
+            their mean that components of the form are judged.
         rank : int
-            Number of dimensions of the metric; 0 if all rows are the same.
+            That of the form, see `rank`, for as many features as the metric has
+            dimensions; 0 if all rows are the same.
         """
 
     @staticmethod
@@ -234,6 +259,11 @@ class Covariances(ABC):
         """
 
     # ---- other covariances ------------------------------------------------
+    @property
+    def plain(self):
+        """The same covariances in a form that scikit-learn has too."""
+        return self
+
     @abstractmethod
     def rescaled(self, scale):
         """Return the covariances of the features times ``scale`` (D,).
@@ -338,8 +368,8 @@ class Covariances(ABC):
         """Add the moments about ``means`` of a block to ``first`` and ``second``.
 
         ``responsibilities`` (K, B) include the sample weights; ``first`` is (K, D),
-        ``second`` has the shape of the form.  ``hard`` says that the rows belong to
-        one component each and that these covariances say nothing of the data.
+        ``second`` has the form's `moments_shape`.  ``hard`` says that the rows belong
+        to one component each and that these covariances say nothing of the data.
         """
 
     # ---- rows with holes --------------------------------------------------

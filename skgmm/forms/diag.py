@@ -100,7 +100,7 @@ class Diag(VarianceCovariances):
         return second
 
     def accumulate(self, z, responsibilities, means, first, second, *, hard=False):
-        if not hard and _accumulate_products(
+        if not hard and accumulate_products(
             z, responsibilities, means, self.precisions, first, second
         ):
             return
@@ -160,7 +160,7 @@ class Diag(VarianceCovariances):
         return np.where(small[:, np.newaxis], share, scatter)
 
 
-def _accumulate_products(z, responsibilities, means, precisions, first, second):
+def accumulate_products(z, responsibilities, means, precisions, first, second):
     """Add the moments as products for all components, if these keep the digits."""
     count = responsibilities.sum(axis=1)[:, np.newaxis]
     squares = responsibilities @ (z * z).T

@@ -22,7 +22,7 @@ _CLIMB_UP_TO = 128
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     """See `reference.statistics`."""
     kind = mixture.covariances.kind
-    if not _can_read(rows) or within == (kind == "tied"):
+    if not _has_pass(kind, rows) or within == (kind == "tied"):
         return reference.statistics(
             rows, sample_weight, centre, scale, mixture, within=within
         )
@@ -83,7 +83,7 @@ def statistics_with_holes(
 def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
     """See `reference.class_moments`."""
     arguments = rows, sample_weight, centre, scale, labels, n_classes, form
-    if not _can_read(rows):
+    if not _has_pass(form.kind, rows):
         return reference.class_moments(*arguments)
     shape = n_classes, rows.shape[1]
     count, means = np.zeros(n_classes), np.zeros(shape)
@@ -138,7 +138,7 @@ def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
 
 def log_density(rows, mixture):
     """See `reference.log_density`."""
-    if not _can_read(rows):
+    if not _has_pass(mixture.covariances.kind, rows):
         return reference.log_density(rows, mixture)
     out = np.empty(len(rows))
     _densities(rows, mixture, out, None, None)
@@ -147,7 +147,7 @@ def log_density(rows, mixture):
 
 def log_responsibilities(rows, mixture):
     """See `reference.log_responsibilities`."""
-    if not _can_read(rows):
+    if not _has_pass(mixture.covariances.kind, rows):
         return reference.log_responsibilities(rows, mixture)
     densities, out = np.empty(len(rows)), np.empty((len(rows), len(mixture.means)))
     _densities(rows, mixture, densities, out, None)
@@ -156,7 +156,7 @@ def log_responsibilities(rows, mixture):
 
 def labels(rows, mixture):
     """See `reference.labels`."""
-    if not _can_read(rows):
+    if not _has_pass(mixture.covariances.kind, rows):
         return reference.labels(rows, mixture)
     largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
     _densities(rows, mixture, largest, None, out)
@@ -184,6 +184,11 @@ def _arguments(mixture):
         coefficients = np.log(mixture.weights)
     coefficients -= 0.5 * (means.shape[1] * LOG_2PI + covariances.log_determinants)
     return means, covariances.whiteners, coefficients, means.mean(axis=0)
+
+
+def _has_pass(kind, rows):
+    """Tell whether there are kernels for a form, and they take these rows."""
+    return kind in FORMS and _can_read(rows)
 
 
 def _can_read(rows):

@@ -262,7 +262,9 @@ class _Sums:
         self._within, self._hard = within, hard
         self._count = np.zeros(len(means))
         self._first = np.zeros(means.shape)
-        self._second = np.zeros(covariances.shape(*means.shape) if within else ())
+        self._second = np.zeros(
+            covariances.moments_shape(*means.shape) if within else ()
+        )
         self._log_likelihood = 0.0
 
     def add(self, z, responsibilities, log_likelihood):
