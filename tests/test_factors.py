@@ -18,7 +18,7 @@ from skgmm import GaussianMixture
 from skgmm._regularisation import PSEUDO_OBSERVATIONS
 from skgmm._statistics import Statistics
 from skgmm.families import Family, factor_analysers
-from skgmm.forms import NotPositiveDefinite, factors
+from skgmm.forms import NotPositiveDefinite, low_rank
 from skgmm.forms.factors import LEAST_NOISE, parts
 
 
@@ -96,7 +96,7 @@ def test_densities_are_those_of_the_dense_matrices(problem, smallest):
 @given(problems)
 def test_the_form_agrees_with_its_dense_matrices(problem):
     seed, k, d, q = problem
-    form = factors(q)(values_of(seed, k, d, q), k, d)
+    form = low_rank(q)(values_of(seed, k, d, q), k, d)
     matrices = matrices_of(form.values)
     inverses = np.linalg.inv(matrices)
     np.testing.assert_allclose(form.dense(), matrices)
@@ -132,7 +132,7 @@ def test_the_form_agrees_with_its_dense_matrices(problem):
 @given(problems)
 def test_extreme_eigenvalues(problem):
     seed, k, d, q = problem
-    form = factors(q)(values_of(seed, k, d, q), k, d)
+    form = low_rank(q)(values_of(seed, k, d, q), k, d)
     total = np.random.default_rng(seed).uniform(0.5, 2.0, d)
     total[0] = 0.0 if d > 2 else 1.0
     kept = total > 0
@@ -148,7 +148,7 @@ def test_extreme_eigenvalues(problem):
 def test_second_moments_are_products_of_the_scatter(problem, smallest, hard):
     """By products of matrices, and by residuals where these would lose digits."""
     seed, k, d, q = problem
-    form = factors(q)(values_of(seed, k, d, q, smallest), k, d)
+    form = low_rank(q)(values_of(seed, k, d, q, smallest), k, d)
     X, _ = rows_of(seed, 50, form.values)
     rng = np.random.default_rng(seed)
     responsibilities = rng.dirichlet(np.ones(k), len(X)).T
@@ -199,15 +199,15 @@ def test_moments_of_covariances_are_a_fixed_point(problem):
 
 
 def test_coordinates_do_not_see_rotations():
-    base = factors(2)(values_of(0, 2, 6, 2), 2, 6)
+    base = low_rank(2)(values_of(0, 2, 6, 2), 2, 6)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))[0]
     values = np.array(base.values)
     values[..., :-1] = values[..., :-1] @ rotation
-    turned = factors(2)(values, 2, 6)
+    turned = low_rank(2)(values, 2, 6)
     own = base.relative_to(base)
     np.testing.assert_allclose(turned.relative_to(base), own, 1e-10, 1e-10)
     np.testing.assert_allclose(base.stretched(own).dense(), base.dense())
-    far = factors(2)(values_of(1, 2, 6, 2), 2, 6)
+    far = low_rank(2)(values_of(1, 2, 6, 2), 2, 6)
     back = base.stretched(far.relative_to(base))
     np.testing.assert_allclose(back.dense(), far.dense())
     with pytest.raises(NotPositiveDefinite):

@@ -11,6 +11,7 @@ from strategies import TYPES, case
 from skgmm import GaussianMixture
 from skgmm._degeneracy import Degenerate
 from skgmm._kmeans import kmeans, seeds
+from skgmm._race import _longest_axis
 
 types = pytest.mark.parametrize("covariance_type", TYPES)
 
@@ -23,6 +24,15 @@ def test_kmeans_ends_where_that_of_sklearn_does():
     labels = kmeans(X, weight, centres)
     theirs = KMeans(4, init=centres, n_init=1, tol=0).fit(X, sample_weight=weight)
     assert adjusted_rand_score(labels, theirs.labels_) == 1
+
+
+def test_longest_axis_of_fewer_rows_than_features():
+    rng = np.random.default_rng(0)
+    rows, mass = rng.normal(size=(6, 9)), rng.uniform(size=6)
+    matrix = np.cov(rows.T, aweights=mass, bias=True)
+    axis = _longest_axis(rows, mass)
+    np.testing.assert_allclose(matrix @ axis, axis * (axis @ axis), 1e-12, 1e-12)
+    assert axis @ axis == pytest.approx(np.linalg.eigvalsh(matrix)[-1])
 
 
 def test_seeds_of_few_distinct_rows():

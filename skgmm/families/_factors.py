@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ..forms.factors import LEAST_NOISE, canonical, factors, means_of, parts
+from ..forms.factors import LEAST_NOISE, canonical, low_rank, means_of, parts
 from ._base import Family
 
 
@@ -85,7 +85,7 @@ def factor_analysers(n_factors, *, equal_weights=False):
             f"n_factors must be a whole number, at least 1; got {n_factors!r}. Without "
             "factors use covariance_type='diag'."
         )
-    form = factors(int(n_factors))
+    form = low_rank(int(n_factors))
     name = f"factor_analysers({n_factors})"
     parameters = form.n_parameters
     return _FactorAnalysers(

@@ -2,7 +2,7 @@
 
 from ._base import Covariances, NotPositiveDefinite, frozen
 from .diag import Diag
-from .factors import Factors, factors
+from .factors import Factors, low_rank
 from .full import Full
 from .spherical import Spherical
 from .tied import Tied
@@ -15,6 +15,6 @@ __all__ = [
     "NotPositiveDefinite",
     "Spherical",
     "Tied",
-    "factors",
     "frozen",
+    "low_rank",
 ]

@@ -33,7 +33,7 @@ _BISECTIONS = 40
 
 
 @cache
-def factors(n_factors):
+def low_rank(n_factors):
     """Return the form with so many factors, a subclass of `Factors`."""
     return type(f"Factors{n_factors}", (Factors,), {"n_factors": n_factors})
 
@@ -451,7 +451,7 @@ def canonical(loadings, noise):
 
 
 def _restored(n_factors, values, whiteners):
-    return factors(n_factors)(values, *values.shape[:2], whiteners)
+    return low_rank(n_factors)(values, *values.shape[:2], whiteners)
 
 
 def means_of(sums, total):
