@@ -539,5 +539,5 @@ def test_holes_are_refused():
 
 def test_streams_are_refused():
     X, _ = rows_of(6, 50, values_of(6, 2, 6, 2))
-    with pytest.raises(ValueError, match="cannot be learnt from a stream.*Use fit"):
+    with pytest.raises(ValueError, match=r"cannot be learnt from a stream.*Use fit"):
         GaussianMixture(2, covariance_type=factor_analysers(2)).partial_fit(X)
