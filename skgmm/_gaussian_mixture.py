@@ -838,7 +838,7 @@ def _warn_of_result(fit, problem, max_iter):
         problem.family, fit.mixture, fit.statistics
     )
     empty = problem.empty(fit.statistics.count)
-    if empty.any():
+    if empty.any() and max_iter > 0:
         warn(
             f"Components {np.flatnonzero(empty).tolist()} are empty: their "
             "responsibilities sum to less than half a row, so their means and "
