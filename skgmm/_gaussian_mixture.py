@@ -29,6 +29,7 @@ from ._validation import (
     check_additive,
     check_array_rows,
     check_enough_rows,
+    check_has_prior,
     check_holes,
     check_no_constraint,
     check_no_ridge,
@@ -820,6 +821,8 @@ def _problem(estimator, source, family):
     if prior is None and ratio is None:
         return Problem(source, family, regularisation)
     check_no_ridge(estimator)
+    if prior is not None:
+        check_has_prior(family)
     one = FAMILIES[family.form.for_total().kind]
     _, scatter = source.total(one.form)
     count = np.array([source.total_weight])

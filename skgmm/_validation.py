@@ -160,6 +160,15 @@ def check_additive(family):
         )
 
 
+def check_has_prior(family):
+    """Raise unless the covariances of a family have a conjugate prior."""
+    if not family.form.has_prior:
+        raise ValueError(
+            f"prior is not for covariance_type={family.name}, whose covariances have "
+            "no conjugate one. Leave prior at None, or use another type."
+        )
+
+
 def check_holes(family):
     """Raise unless a family can be fitted to rows with holes."""
     if not family.form.knows_holes:

@@ -541,3 +541,12 @@ def test_streams_are_refused():
     X, _ = rows_of(6, 50, values_of(6, 2, 6, 2))
     with pytest.raises(ValueError, match=r"cannot be learnt from a stream.*Use fit"):
         GaussianMixture(2, covariance_type=factor_analysers(2)).partial_fit(X)
+
+
+def test_a_prior_is_refused():
+    X, _ = rows_of(6, 50, values_of(6, 2, 6, 2))
+    mixture = GaussianMixture(
+        2, covariance_type=factor_analysers(2), prior="fraley-raftery"
+    )
+    with pytest.raises(ValueError, match=r"prior is not for covariance_type=.*None"):
+        mixture.fit(X)

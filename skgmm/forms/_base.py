@@ -55,6 +55,7 @@ class Covariances(ABC):
     shared = False  # one matrix for all components
     closed = True  # whether one step maximises the likelihood of one component
     knows_holes = True  # whether rows with holes can be fitted
+    has_prior = True  # whether there is a conjugate one
     additive = True  # second moments of different mixtures add up
 
     def __init__(self, values, n_components, n_features, whiteners=None):
@@ -184,7 +185,6 @@ class Covariances(ABC):
         """
 
     @staticmethod
-    @abstractmethod
     def spectra(values, total):
         """Return eigenvalues in a metric, and how to make covariances of others.
 
@@ -201,9 +201,9 @@ class Covariances(ABC):
         rebuilt : callable
             ``rebuilt(eigenvalues) -> values`` along the same axes.
         """
+        raise NotImplementedError
 
     @staticmethod
-    @abstractmethod
     def inverse_wishart(degrees, n_features):
         """Return what an inverse Wishart density is as observations.
 
@@ -214,6 +214,7 @@ class Covariances(ABC):
         -------
         count, size : float
         """
+        raise NotImplementedError
 
     # ---- coordinates of acceleration --------------------------------------
     @abstractmethod

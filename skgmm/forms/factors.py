@@ -54,6 +54,7 @@ class Factors(Covariances):
     n_factors: int
     closed = False
     knows_holes = False
+    has_prior = False
     additive = False  # they are in the directions of a mixture
 
     def __reduce__(self):
