@@ -16,9 +16,13 @@ from sklearn.utils.validation import (
 from ._fitted import FittedMixture
 from ._gaussian_mixture import GaussianMixture
 from ._validation import check_sample_weight
+from .families import FAMILIES
 
 # The default mixture has so many components at most.
 _MOST = 10
+
+# ... and so many observed values for each of its parameters at least.
+_VALUES = 4
 
 
 class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
@@ -37,9 +41,9 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
     ----------
     mixture : GaussianMixture or None, default=None
         The mixture to fit; it is cloned.  None takes full covariances and one
-        component, or two, three ... up to 10, as long as the BIC falls and no
-        component is degenerate; with ``init_params='bisect'`` and ``tol=1e-4``, which
-        is quick.
+        component, or two, three ... up to 10, as long as the BIC falls, no component
+        is degenerate, and there are four observed values to each parameter; with
+        ``init_params='bisect'`` and ``tol=1e-4``, which is quick.
     sample_posterior : bool, default=False
         Whether holes are filled by draws from the conditional distribution, for
         multiple imputation, rather than by its mean.
@@ -221,8 +225,11 @@ def _fitted(mixture, X, sample_weight):
     # What is filled in hardly depends on the last digits, nor on the very best optimum.
     quick = {"init_params": "bisect", "tol": 1e-4}
     best = GaussianMixture(1, **quick).fit(X, sample_weight=sample_weight)
-    most = np.count_nonzero(weight) // (X.shape[1] + 2)
-    for n_components in range(2, min(_MOST, most) + 1):
+    n_observed = weight @ (~np.isnan(X)).sum(axis=1)
+    for n_components in range(2, _MOST + 1):
+        n_parameters = FAMILIES["full"].n_parameters(n_components, X.shape[1])
+        if n_parameters * _VALUES > n_observed:
+            break
         other = GaussianMixture(n_components, **quick)
         with warnings.catch_warnings():
             # What is warned of is not chosen, or was said of one component.
