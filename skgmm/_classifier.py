@@ -67,7 +67,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         the largest of those of the classes.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     See Also

@@ -504,7 +504,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         The first rows are kept until there are 20000 (or 50 K D, if that is more), and
         all of them are fitted, as `fit` would, whenever there are a hundredth more:
         from a new start when there are twice as many as at the last one.  After that
-        a batch is one step of stepwise EM [7]_: with the statistics of an observation
+        a batch is one step of stepwise EM: with the statistics of an observation
         :math:`s` (weights, first and second moments of the components),
 
         .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad

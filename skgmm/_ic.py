@@ -123,7 +123,7 @@ class GaussianMixtureIC(
         How it was fitted, as in `GaussianMixture`.
     n_features_in_ : int
         Number of features, D.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     Notes

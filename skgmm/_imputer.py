@@ -63,11 +63,11 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
         The fitted mixture of the features that are not empty.
     indicator_ : MissingIndicator or None
         Of the added columns.
-    empty_features_ : ndarray of shape (n_features_in_,), bool
+    empty_features_ : ndarray of shape (`n_features_in_`,), bool
         Of which nothing was observed.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     See Also

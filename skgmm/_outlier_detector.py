@@ -42,7 +42,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         Number of iterations of the fit.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     See Also

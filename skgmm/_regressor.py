@@ -54,7 +54,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         Number of targets.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had string names.
 
     See Also
