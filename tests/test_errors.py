@@ -599,7 +599,7 @@ def test_an_interrupt_leaves_the_old_state(monkeypatch, error, after, first):
     with pytest.raises(error):
         mixture.fit(rows)
     monkeypatch.undo()
-    assert len(calls) == after + 1
+    assert len(calls) > after  # other candidates of the race may be under way
     assert vars(mixture) == before
     if first:
         with pytest.raises(NotFittedError):

@@ -555,6 +555,12 @@ def test_whiteners_name_the_matrix_without_a_factor(d, fault):
 
 
 # ---- several steps in one call ----
+@pytest.fixture(autouse=True)
+def compiled_steps(monkeypatch):
+    """The steps in question, also where the passes are NumPy's."""
+    monkeypatch.setattr(kernels, "climb", compiled.climb)
+
+
 def problem_of(kind, rng, d, *, ridge=False, dtype=np.float64):
     """Return a problem with a start for it."""
     mixture = mixture_of(kind, rng, 3, d)
