@@ -167,7 +167,8 @@ def test_auto_takes_a_weight_for_a_repeated_row(covariance_type, rows):
             3, covariance_type=covariance_type, max_iter=max_iter
         ).fit(rows, sample_weight=weight)
         other = clone(mixture).fit(repeated)
-        assert_same(mixture, other, rtol=1e-7, atol=1e-7)
+        # Where leaps end depends on rounding, within `tol` (1e-6) of the optimum.
+        assert_same(mixture, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("init_params", NAMED_STARTS)
