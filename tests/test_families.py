@@ -373,11 +373,13 @@ def test_any_data_can_be_fitted(code, problem):
 @parametrize_with_checks([GaussianMixture(2, covariance_type=code) for code in NEW])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Features .* have one value only:UserWarning")
-def test_sklearn_check(estimator, check):
-    rotated = not FAMILIES[estimator.covariance_type].per_feature
-    if rotated and "sample_weight_equivalence" in str(check):
+def test_sklearn_check(estimator, check, request):
+    code = estimator.covariance_type
+    has_axes = code[2] != "I" and not FAMILIES[code].per_feature
+    if has_axes and "sample_weight_equivalence" in str(check):
         # The laws above say the same where there are rows enough.
-        pytest.skip("15 rows of 30 features leave most axes to rounding")
+        reason = "15 rows of 30 features leave most axes to rounding"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     check(estimator)
 
 
