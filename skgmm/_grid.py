@@ -9,6 +9,7 @@ from ._criteria import NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._search import Starts, fit_model
 from ._threads import single_threaded_blas
+from ._validation import check_family
 from .families import FAMILIES, NAMES, Family
 
 # Numbers of components without a better value, after which 'auto' stops.
@@ -39,8 +40,8 @@ def most_models(n_components, covariance_type):
     """Return the largest number of models in the grid, or None if nobody knows."""
     if isinstance(n_components, str):
         return None
-    n_families = len(check_families(covariance_type, 2))
-    return n_families * len(check_numbers(n_components)((), 0))
+    asked = NAMES if _is_all(covariance_type) else _asked(covariance_type)
+    return len(asked) * len(check_numbers(n_components)((), 0))
 
 
 def _until_no_better(rows, n_rows):
@@ -55,25 +56,39 @@ def _until_no_better(rows, n_rows):
 
 def check_families(covariance_type, n_features):
     """Return the families that are asked for; of 'all', those that differ."""
-    every = isinstance(covariance_type, str) and covariance_type == "all"
-    if isinstance(covariance_type, str):
-        names = NAMES if every else [covariance_type]
-    else:
-        names = covariance_type
-    if not len(names) or any(
-        not (isinstance(name, str) and name in FAMILIES) for name in names
+    if not _is_all(covariance_type):
+        asked = _asked(covariance_type)
+        return _distinct(check_family(one, False, n_features) for one in asked)
+    families = _distinct(FAMILIES[name] for name in NAMES)
+    if n_features > 1:
+        return families
+    # There is neither shape nor orientation: volumes are equal, or they are not.
+    first = {family.n_parameters(3, 1): family for family in reversed(families)}
+    return [family for family in families if family in first.values()]
+
+
+def _asked(covariance_type):
+    """Return the list of the names and families that are asked for."""
+    several = isinstance(covariance_type, list | tuple)
+    asked = list(covariance_type) if several else [covariance_type]
+    if not asked or not all(
+        isinstance(one, Family) or (isinstance(one, str) and one in FAMILIES)
+        for one in asked
     ):
         raise ValueError(
-            "covariance_type must be 'all', or one or more of "
+            "covariance_type must be 'all', a Family, or one or more of "
             f"{sorted(FAMILIES)}; got {covariance_type!r}."
         )
-    # A family may have several names.
-    families = list(dict.fromkeys(FAMILIES[name] for name in names))
-    if every and n_features == 1:
-        # There is neither shape nor orientation: volumes are equal, or they are not.
-        first = {family.n_parameters(3, 1): family for family in reversed(families)}
-        families = [family for family in families if family in first.values()]
-    return families
+    return asked
+
+
+def _is_all(covariance_type):
+    return isinstance(covariance_type, str) and covariance_type == "all"
+
+
+def _distinct(families):
+    """Return families each once: one may have several names."""
+    return list(dict.fromkeys(families))
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from ._grid import (
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
 from ._validation import check_array_rows
 from ._warnings import warn
-from .families import FAMILIES
+from .families import FAMILIES, Family
 from .kernels import has_holes
 
 
@@ -56,9 +56,10 @@ class GaussianMixtureIC(
     n_components : 'auto', int or sequence of int, default='auto'
         Numbers of components, K.  'auto' tries K = 1, 2, 3, ... until three K in a row
         have brought no better value.
-    covariance_type : str or sequence of str, default='all'
-        Types of covariances, by their names in `GaussianMixture`; 'all' stands for
-        all that differ: with one feature 'full' and 'tied' only.
+    covariance_type : str, Family or sequence of these, default='all'
+        Types of covariances as in `GaussianMixture`: names, or families such as those
+        of `skgmm.families.factor_analysers`; 'all' stands for all with a name that
+        differ: with one feature 'full' and 'tied' only.
     criterion : {'bic', 'aic', 'aicc', 'icl', 'nec'} or callable, default='bic'
         What is least for the best model.  With the log-likelihood L, p parameters,
         n observations and the entropy E of the responsibilities:
@@ -162,7 +163,12 @@ class GaussianMixtureIC(
             "array-like",
             range,
         ],
-        "covariance_type": [StrOptions({"all", *FAMILIES}), list, tuple],
+        "covariance_type": [
+            StrOptions({"all", *FAMILIES}),
+            Family,
+            list,
+            tuple,
+        ],
         "criterion": [StrOptions(set(CRITERIA)), callable],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
@@ -309,7 +315,7 @@ class GaussianMixtureIC(
         """Return a model, by default the best, as an estimator of its own."""
         mixture = GaussianMixture(
             model.mixture.n_components,
-            covariance_type=model.family.name,
+            covariance_type=model.family.as_parameter,
             random_state=self.random_state,
             **{name: getattr(self, name) for name in _SHARED},
         )

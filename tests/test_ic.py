@@ -3,6 +3,7 @@
 import logging
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from test_mclust import REFERENCE, read
 import skgmm._grid
 from skgmm import GaussianMixture, GaussianMixtureIC
 from skgmm._sources import ArraySource
-from skgmm.families import FAMILIES, NAMES
+from skgmm.families import FAMILIES, NAMES, factor_analysers
 
 COLUMNS = {
     "n_components": "i",
@@ -310,6 +311,30 @@ def test_if_all_are_degenerate_it_says_so():
     assert search.degenerate_
 
 
+def test_families_that_have_no_name():
+    """Factor analysers, and a family of the user's own."""
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(2, 12, 3))
+    factors = rng.normal(size=(2, 200, 3))
+    X = np.vstack([h @ a.T for h, a in zip(factors, loadings, strict=True)])
+    X += 0.3 * rng.normal(size=X.shape)
+    own = replace(FAMILIES["full"], name="own")
+    three = factor_analysers(3)
+    types = ["full", own, factor_analysers(2), three]
+    search = GaussianMixtureIC([1, 2, 3], covariance_type=types).fit(X)
+    assert search.n_components_ == 2
+    assert search.covariance_type_ == "factor_analysers(3)"
+    assert search.best_mixture_.covariance_type is three
+    values = search.results_["log_likelihood"].reshape(3, 4)
+    np.testing.assert_allclose(values[:, 0], values[:, 1], rtol=1e-6)
+    alone = GaussianMixtureIC(2, covariance_type=three).fit(X)
+    np.testing.assert_allclose(alone.score(X), search.score(X), rtol=1e-6)
+    assert clone(search).fit(X).best_mixture_.covariance_type is three
+    few = GaussianMixtureIC(1, covariance_type=factor_analysers(12))
+    with pytest.raises(ValueError, match="needs at least 13 features; got X"):
+        few.fit(X)
+
+
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
@@ -321,7 +346,8 @@ def test_if_all_are_degenerate_it_says_so():
         ({"n_components": 0}, "n_components"),
         ({"n_components": "many"}, "n_components"),
         ({"covariance_type": "round"}, "covariance_type"),
-        ({"covariance_type": []}, "covariance_type must be 'all', or one or more of"),
+        ({"covariance_type": []}, "covariance_type must be 'all', a Family, or one or"),
+        ({"covariance_type": ["E"]}, "covariance_type='E' is for one feature; got X"),
         ({"covariance_type": ["full", "x"]}, r"got \['full', 'x'\]"),
         ({"covariance_type": [["full"]]}, r"got \[\['full'\]\]"),
         ({"criterion": "dic"}, "criterion"),

@@ -128,6 +128,11 @@ class Family:
 
         return FAMILIES.get(self.name) == replace(self, equal_weights=False)
 
+    @property
+    def as_parameter(self):
+        """Its ``covariance_type``: its name if that is enough, or itself."""
+        return self.name if self._registered else self
+
     # ---- what belongs to each component -----------------------------------
     @property
     def own_volume(self):
