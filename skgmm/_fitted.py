@@ -258,6 +258,23 @@ class FittedMixture(DistributionMethods):
         weight = check_sample_weight(sample_weight, len(X))
         return getattr(model.mixture, method)(X, weight), float(weight.sum())
 
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit to rows and return the most probable component of each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts in the fit.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Those of ``fit(X).predict(X)``.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
     @lazily
     def predict(self, X):
         """Return the most probable component of each row.

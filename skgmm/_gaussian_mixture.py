@@ -420,23 +420,6 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self._fit(X, sample_weight, context)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Fit the mixture and return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts in the fit.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Those of ``fit(X).predict(X)``.
-        """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
-
     def _fit(self, X, sample_weight, context):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         before = self._model() if warm else None

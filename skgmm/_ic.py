@@ -240,23 +240,6 @@ class GaussianMixtureIC(
             self._fit(X, sample_weight, context)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Fit the grid and return the most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts in the fit.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Those of ``fit(X).predict(X)``.
-        """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
-
     def _fit(self, X, sample_weight, context):
         numbers = check_numbers(self.n_components)
         X = check_array_rows(self, X)

@@ -172,7 +172,7 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     deviations of the features, of the scatter of all rows, and of the scatter within
     the components of the best candidate so far.  If the best two do not agree, or
     components are too few for swaps, the cells of random rows join them.  Then see
-    `settled`.
+    `winner`.
 
     Parameters
     ----------
@@ -198,19 +198,18 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
         labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
-    failures = []
-
     def start(labels):
         try:
             return field.start(mixture_of(labels))
         except NotPositiveDefinite as error:
-            failures.append(error)
-            return None
+            return error
 
     def starts(partitions):
-        return [run for run in ordered_map(start, partitions) if run is not None]
+        begun = list(ordered_map(start, partitions))
+        failures.extend(one for one in begun if isinstance(one, NotPositiveDefinite))
+        return [one for one in begun if isinstance(one, Run)]
 
-    metrics = field.standardised, field.sphered
+    failures, metrics = [], (field.standardised, field.sphered)
     runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
     if not runs:
         no_start = StartFailed("no start of the race could be climbed from")
@@ -222,10 +221,10 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
         runs += starts(more)
-    return settled(field, runs, n_swaps)
+    return winner(field, runs, n_swaps)
 
 
-def settled(field, runs, n_swaps):
+def winner(field, runs, n_swaps):
     """Return the mixture of the best of some runs that have just begun.
 
     The better half makes more steps, and its better half again; then the best one

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
-from ._race import Field, outwards, settled, splits
+from ._race import Field, outwards, splits, winner
 from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
 from .forms import Full, NotPositiveDefinite
 
@@ -185,7 +185,7 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
         runs += splits(field, before.mixture, n_components)
     if not runs:
         raise StartFailed("no start could be climbed from")
-    fit = em(problem, settled(field, runs, n_swaps), **options)
+    fit = em(problem, winner(field, runs, n_swaps), **options)
     return fit if before is None else _no_worse(problem, fit, before)
 
 
