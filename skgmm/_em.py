@@ -130,8 +130,8 @@ class Problem:
             If a step fails.
         """
         objectives = []
-        terms = self.regularisation.terms
-        if terms and self.family.unconstrained and self.source.complete:
+        if self._in_one_call:
+            terms = self.regularisation.terms
             mixture, totals = self.source.climb(mixture, terms, n_steps)
             objectives = self._per_observation(totals).tolist()
         made = max(len(objectives) - 1, 0)
@@ -143,6 +143,42 @@ class Problem:
             objectives = [*(objectives or [climb.first]), *trail]
             mixture = climb.fit.mixture
         return mixture, objectives
+
+    def leaps(self, mixture, tol, n_passes):
+        """Return where leaps lead, and the objectives on the way.
+
+        Parameters
+        ----------
+        mixture : Mixture
+        tol : float
+            What may be left to gain.
+        n_passes : int
+            At most.
+
+        Returns
+        -------
+        mixture : Mixture
+        objectives : list of float
+            Of the start and after each pass.
+        """
+        objectives = []
+        if self._in_one_call and self.regularisation.is_penalty:
+            terms, total = self.regularisation.terms, tol * self.source.total_weight
+            end = self.source.leap(mixture, terms, n_passes, total)
+            mixture, totals, converged = end
+            objectives = self._per_observation(totals).tolist()
+            if converged or len(objectives) > n_passes:
+                return mixture, objectives
+        climb = Climb(self, mixture)
+        finish(climb, tol, n_passes - max(len(objectives) - 1, 0))
+        objectives = objectives or [climb.first]
+        return climb.fit.mixture, [*objectives, *climb.fit.history]
+
+    @property
+    def _in_one_call(self):
+        """Whether steps may be made in one call to the kernels, if these can."""
+        closed = self.family.unconstrained and self.source.complete
+        return bool(closed and self.regularisation.terms)
 
     def rank(self, fit):
         """Return a key by which fits are sorted.

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from . import kernels
-from ._em import Climb, Problem, StartFailed, finish, has_converged, still_to_gain
+from ._em import Problem, StartFailed, still_to_gain
 from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture
 from ._threads import ordered_map
@@ -16,9 +16,8 @@ from .forms import NotPositiveDefinite
 STEPS = (10, 20, 40)
 # Further candidates where the first ones disagree.
 N_MORE = 8
-# The winner is run until so little is left to gain, for so many passes at most: by
-# plain steps, which are compiled, and then by leaps.
-FINISH_TOL, FINISH_STEPS, FINISH_PASSES = 1e-6, 100, 200
+# The winner leaps until so little is left to gain, for so many passes at most.
+FINISH_TOL, FINISH_PASSES = 1e-6, 300
 # And the best of all, so that it does not collapse later.
 SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
 # Swaps that are tried at a time; the steps after each; it is given up where it is so
@@ -153,16 +152,8 @@ class Field:
 
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
-        for _ in range(FINISH_STEPS // 20):
-            further = self.advance(run, 20)
-            if further is None:
-                return run
-            run = further
-            if has_converged(run.trail[-4:], tol):
-                return run
-        climb = Climb(self.problem, run.mixture)
-        finish(climb, tol, passes)
-        return Run(climb.fit.mixture, (*run.trail, *climb.fit.history))
+        mixture, objectives = self.problem.leaps(run.mixture, tol, passes)
+        return Run(mixture, (*run.trail[:-1], *objectives))
 
 
 def race(field, n_components, partition, mixture_of, n_swaps, rng):

@@ -12,6 +12,9 @@ from ._frame import Frame
 from ._mixture import Mixture
 from ._statistics import Statistics
 
+# Multiplications of a call that does not answer an interrupt: a second or so.
+_WORK_OF_A_CALL = 1e10
+
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
@@ -91,18 +94,29 @@ class ArraySource:
         `kernels.reference.climb`.  Returns a mixture, and the penalised log-likelihoods
         on the way: none if the rows are not in memory.
         """
-        if not isinstance(self.rows, np.ndarray):
-            return mixture, np.zeros(0)
-        covariances = mixture.covariances
-        form = type(covariances)
+        return self._in_one_call(kernels.climb, mixture, terms, n_steps)
+
+    def leap(self, mixture, terms, n_passes, tol):
+        """Make leaps in one call, as far as that is possible: see `climb`.
+
+        Also returns whether so little is left to gain.
+        """
+        return self._in_one_call(kernels.leap, mixture, terms, n_passes, tol)
+
+    def _in_one_call(self, steps, mixture, terms, n_passes, *tol):
+        """Return a mixture, log-likelihoods on the way, and what else there is."""
+        work = n_passes * mixture.n_components * self.work
+        if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
+            return mixture, np.zeros(0), *(False for _ in tol)
+        form = type(mixture.covariances)
         total = self.total(form) if form.shared else None
         frame = self.frame.centre, self.frame.scale
-        rows = self.rows, self.sample_weight
-        end, totals = kernels.climb(*rows, *frame, mixture, terms, total, n_steps)
-        if len(totals) < 2:
-            return mixture, totals
-        weights, means, values = end
-        return Mixture(weights, means, form(values, *means.shape)), totals
+        data = self.rows, self.sample_weight, *frame, mixture, terms, total
+        end, totals, *more = steps(*data, n_passes, *tol)
+        if len(totals) > 1:
+            weights, means, values = end
+            mixture = Mixture(weights, means, form(values, *means.shape))
+        return mixture, totals, *more
 
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.

@@ -559,6 +559,7 @@ def test_whiteners_name_the_matrix_without_a_factor(d, fault):
 def compiled_steps(monkeypatch):
     """The steps in question, also where the passes are NumPy's."""
     monkeypatch.setattr(kernels, "climb", compiled.climb)
+    monkeypatch.setattr(kernels, "leap", compiled.leap)
 
 
 def problem_of(kind, rng, d, *, ridge=False, dtype=np.float64):
@@ -594,6 +595,56 @@ def test_steps_in_one_call_are_steps_of_em(kind, d, ridge, isa):
     np.testing.assert_allclose(together.means, mixture.means, 1e-8, 1e-9)
     values = mixture.covariances.values
     np.testing.assert_allclose(together.covariances.values, values, 1e-7, 1e-9)
+
+
+@forms
+@pytest.mark.parametrize("d", [1, 2, 5, 12])
+def test_leaps_in_one_call_are_those_of_the_driver(kind, d, isa, monkeypatch):
+    problem, start = problem_of(kind, np.random.default_rng(d), d)
+    mixture, objectives = problem.leaps(start, 1e-9, 12)
+    monkeypatch.setattr(kernels, "leap", reference.leap)
+    expected, trail = problem.leaps(start, 1e-9, 12)
+    # Roundings grow from leap to leap.
+    np.testing.assert_allclose(objectives, trail, rtol=1e-9)
+    np.testing.assert_allclose(mixture.weights, expected.weights, 1e-4, 1e-6)
+    np.testing.assert_allclose(mixture.means, expected.means, 1e-4, 1e-6)
+    values = expected.covariances.values
+    np.testing.assert_allclose(mixture.covariances.values, values, 1e-4, 1e-6)
+
+
+@forms
+def test_leaps_in_one_call_need_fewer_passes_than_steps(kind):
+    problem, start = problem_of(kind, np.random.default_rng(0), 2)
+    _, plain = problem.steps(start, 300)
+    mixture, objectives = problem.leaps(start, 1e-10, 150)
+    assert np.all(np.diff(objectives) >= 0)
+    assert objectives[-1] >= plain[-1] - 1e-8
+    assert problem.expectation(mixture)[1] == pytest.approx(objectives[-1], rel=1e-12)
+
+
+@forms
+def test_leaps_in_one_call_keep_to_a_number_of_passes(kind):
+    problem, start = problem_of(kind, np.random.default_rng(0), 2)
+    for n_passes in range(1, 9):
+        mixture, objectives = problem.leaps(start, 0.0, n_passes)
+        assert len(objectives) == n_passes + 1
+        assert problem.expectation(mixture)[1] == pytest.approx(objectives[-1])
+
+
+@forms
+def test_leaps_end_where_a_component_dies(kind):
+    problem, start = problem_of(kind, np.random.default_rng(0), 2)
+    weights = np.array([0.5, 0.5, 1e-12])
+    far = np.array(start.means)
+    far[2] = 40.0
+    dying = Mixture(weights, far, start.covariances)
+    terms = problem.regularisation.terms
+    _, totals, converged = problem.source.leap(dying, terms, 50, 1e-6)
+    assert len(totals) == 2
+    assert not converged
+    _, objectives = problem.leaps(dying, 1e-6, 50)
+    assert len(objectives) > 3
+    assert np.all(np.isfinite(objectives))
 
 
 @forms

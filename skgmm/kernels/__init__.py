@@ -38,6 +38,7 @@ statistics = _passes.statistics
 moments = _passes.moments
 class_moments = _passes.class_moments
 climb = _passes.climb
+leap = _passes.leap
 kmeans = _passes.kmeans
 log_density = _passes.log_density
 log_responsibilities = _passes.log_responsibilities
@@ -60,6 +61,7 @@ __all__ = [
     "has_holes",
     "kmeans",
     "labels",
+    "leap",
     "log_density",
     "log_responsibilities",
     "log_responsibilities_with_holes",

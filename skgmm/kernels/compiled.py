@@ -114,26 +114,39 @@ def kmeans(rows, weight, centres, n_iterations):
 
 def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     """See `reference.climb`."""
-    covariances, (size, *variances) = mixture.covariances, terms
-    matrices = covariances.kind in ("full", "tied")
-    if not _can_read(rows) or (matrices and rows.shape[1] > _CLIMB_UP_TO):
+    if not _climbs(rows, mixture):
         return None, np.zeros(0)
-    parameters = mixture.weights.copy(), mixture.means.copy(), covariances.values.copy()
+    data = rows, sample_weight, centre, 1.0 / scale
+    parameters, task = _task(data, mixture, terms, total)
     out = np.empty(n_steps + 1)
-    made = _compiled.climb(
-        instruction_set,
-        FORMS[covariances.kind],
-        rows,
-        sample_weight,
-        centre,
-        1.0 / scale,
-        *parameters,
-        *(total or (np.zeros(0), np.zeros(0))),
-        size,
-        *variances,
-        out,
-    )
+    made = _compiled.climb(*task, out)
     return parameters, out[: made + 1]
+
+
+def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, tol):
+    """See `reference.leap`."""
+    if not _climbs(rows, mixture):
+        return None, np.zeros(0), False
+    data = rows, sample_weight, centre, 1.0 / scale
+    parameters, task = _task(data, mixture, terms, total)
+    out = np.empty(n_passes + 1)
+    made, converged = _compiled.leap(*task, tol, out)
+    return parameters, out[: made + 1], converged
+
+
+def _climbs(rows, mixture):
+    """Tell whether steps of EM can be made in one call."""
+    matrices = mixture.covariances.kind in ("full", "tied")
+    return _can_read(rows) and not (matrices and rows.shape[1] > _CLIMB_UP_TO)
+
+
+def _task(data, mixture, terms, total):
+    """Return parameters, which will change in place, and the arguments of steps."""
+    covariances, (size, *variances) = mixture.covariances, terms
+    parameters = mixture.weights.copy(), mixture.means.copy(), covariances.values.copy()
+    total = total or (np.zeros(0), np.zeros(0))
+    task = FORMS[covariances.kind], *data, *parameters, *total, size, *variances
+    return parameters, (instruction_set, *task)
 
 
 def log_density(rows, mixture):

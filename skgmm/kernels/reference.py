@@ -141,6 +141,27 @@ def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     return None, np.zeros(0)
 
 
+def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, tol):
+    """Make leaps of SQUAREM in one call, as far as that is possible: here none.
+
+    Parameters
+    ----------
+    rows, sample_weight, centre, scale, mixture, terms, total
+        See `climb`.
+    n_passes : int
+        At most.
+    tol : float
+        What may be left to gain of the penalised log-likelihood.
+
+    Returns
+    -------
+    mixture, log_likelihoods
+        See `climb`; after each pass.
+    converged : bool
+    """
+    return None, np.zeros(0), False
+
+
 def log_density(rows, mixture):
     """Return the log-densities of rows, shape (n,)."""
     out = np.empty(len(rows))

@@ -36,6 +36,14 @@ int climb(Pass pass, Form form, const Rows& rows, const Total& total,
           const Regularisation& regularisation, const Parameters& parameters, int n_steps,
           double* objectives);
 
+// The same by SQUAREM: two steps of EM show where to leap, and a third one lands (see
+// _em.py).  It ends where the penalised log-likelihood that is still to be gained is
+// estimated at no more than `tol`, or where rounding hides any gain, and is converged
+// then; and after so many passes, or where a leap cannot be computed.
+int leap(Pass pass, Form form, const Rows& rows, const Total& total,
+         const Regularisation& regularisation, const Parameters& parameters, int n_passes,
+         double tol, double* objectives, bool* converged);
+
 // Write the inverse of the lower Cholesky factor of a matrix (D, D), of which the lower
 // triangle counts; room is for 2 D numbers.  False if it is not positive definite.
 bool whiten(const double* matrix, std::size_t d, double* whitener, double* room);

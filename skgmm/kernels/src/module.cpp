@@ -206,26 +206,61 @@ static int64_t whiteners(Input matrices, Output out) {
   return -1;
 }
 
-// Steps of EM: see climb.hpp.  Weights, means and values are those of the start, and
-// then of the end; objectives has room for one more than the steps.
+// Where steps of EM begin and end: weights, means and values are changed in place.
+struct Task {
+  Task(int form, AnyRows data, Weights weight, Input centre, Input inverse_scale,
+       Output weights, Output means, Output values, Input total_mean, Input total_scatter,
+       double size, Input variance, Input held, Input ridge)
+      : form(Form(form)), rows(weighted_rows(data, weight, centre, inverse_scale)),
+        total{total_mean.data(), total_scatter.data()},
+        regularisation{size, variance.data(), held.data(), ridge.data()} {
+    check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
+    const std::size_t k = means.shape(0), d = means.shape(1);
+    check(rows.n_features == int(d) && weights.size() == k);
+    check(values.size() == form_size(form, k, d));
+    check(variance.size() == d && held.size() == d && ridge.size() == d);
+    check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
+    parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
+  }
+
+  Form form;
+  Rows rows;
+  Total total;
+  Regularisation regularisation;
+  Parameters parameters;
+};
+
+// Steps of EM: see climb.hpp; objectives has room for one more than the steps.
 static int climb_rows(const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
-                 Input inverse_scale, Output weights, Output means, Output values,
-                 Input total_mean, Input total_scatter, double size, Input variance,
-                 Input held, Input ridge, Output objectives) {
-  const Rows rows = weighted_rows(data, weight, centre, inverse_scale);
-  check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
-  const std::size_t k = means.shape(0), d = means.shape(1);
-  check(rows.n_features == int(d) && weights.size() == k);
-  check(values.size() == form_size(form, k, d) && objectives.size() > 0);
-  check(variance.size() == d && held.size() == d && ridge.size() == d);
-  check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
-  const Regularisation regularisation = {size, variance.data(), held.data(), ridge.data()};
-  const Total total = {total_mean.data(), total_scatter.data()};
-  const Parameters parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
+                      Input inverse_scale, Output weights, Output means, Output values,
+                      Input total_mean, Input total_scatter, double size, Input variance,
+                      Input held, Input ridge, Output objectives) {
+  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
+                  total_scatter, size, variance, held, ridge);
+  check(objectives.size() > 0);
   const auto pass = passes_of(isa).statistics[form];
   nb::gil_scoped_release release;
-  return climb(pass, Form(form), rows, total, regularisation, parameters,
+  return climb(pass, task.form, task.rows, task.total, task.regularisation, task.parameters,
                int(objectives.size()) - 1, objectives.data());
+}
+
+// Leaps: see climb.hpp; objectives has room for one more than the passes.
+static std::pair<int, bool> leap_rows(const std::string& isa, int form, AnyRows data,
+                                      Weights weight, Input centre, Input inverse_scale,
+                                      Output weights, Output means, Output values,
+                                      Input total_mean, Input total_scatter, double size,
+                                      Input variance, Input held, Input ridge, double tol,
+                                      Output objectives) {
+  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
+                  total_scatter, size, variance, held, ridge);
+  check(objectives.size() > 0);
+  const auto pass = passes_of(isa).statistics[form];
+  bool converged = false;
+  nb::gil_scoped_release release;
+  const int made = leap(pass, task.form, task.rows, task.total, task.regularisation,
+                        task.parameters, int(objectives.size()) - 1, tol, objectives.data(),
+                        &converged);
+  return {made, converged};
 }
 
 // Labels of k-means from centres, which move: see partition.hpp.
@@ -281,6 +316,7 @@ NB_MODULE(_compiled, m) {
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
   m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);
+  m.def("leap", &leap_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, in, out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
   m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);
