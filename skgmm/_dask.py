@@ -311,6 +311,11 @@ class DaskSource(ArraySource):
         rows, weight = (np.concatenate(part) for part in zip(*taken, strict=True))
         return ArraySource(rows, weight, self.frame)
 
+    def entropy(self, mixture):
+        """Return the entropy of the responsibilities of all rows."""
+        mixture = self.frame.outward(mixture)
+        return self.rows.summed_by(mixture, "likelihood_and_entropy")[1]
+
     def _expectation(self, mixture, within):
         sums = self.rows.summed(_statistics, self.frame, mixture, within)
         return Statistics(*sums, mixture.means, type(mixture.covariances))
@@ -408,7 +413,8 @@ def _checked(block, sample_weight, *, dtype, check_block, check_weight):
 
 def _joined(block, sample_weight, dtype):
     """Return the rows that have a weight, and their weights."""
-    rows = np.asarray(block, dtype=dtype)
+    # What came in a message may lie anywhere, where the compiled pass cannot read it.
+    rows = np.require(block, dtype=dtype, requirements="A")
     if sample_weight is None:
         return rows, np.broadcast_to(1.0, (len(rows),))
     weight = np.asarray(sample_weight, dtype=np.float64)
