@@ -30,7 +30,7 @@ def sample_of(X):
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class LazyBlocks:
     """The blocks of a collection, as tasks of Dask.
 
     Attributes
@@ -93,7 +93,7 @@ class LazyRows:
     dtype : dtype
     check : callable
         Checks the rows and the weights of a block.
-    blocks, weights : Blocks or None
+    blocks, weights : LazyBlocks or None
         The rows, and the weights that go with them.
     facts : tuple
         Of each block: number of rows that have a weight, their weight, the largest one,
@@ -104,8 +104,8 @@ class LazyRows:
     shape: tuple
     dtype: np.dtype
     check: object
-    blocks: Blocks | None = None
-    weights: Blocks | None = None
+    blocks: LazyBlocks | None = None
+    weights: LazyBlocks | None = None
     facts: tuple = ()
 
     @classmethod
@@ -136,7 +136,7 @@ class LazyRows:
 
     def weighted(self, sample_weight):
         """Return the same rows with weights, checked and counted: in one reading."""
-        rows = replace(self, blocks=Blocks.of(self.stored))
+        rows = replace(self, blocks=LazyBlocks.of(self.stored))
         rows = replace(rows, weights=rows._weights_of(sample_weight))
         facts = tuple(rows._each(partial(_facts, self.check)))
         n_rows = sum(fact[0] for fact in facts)
@@ -147,7 +147,7 @@ class LazyRows:
         if sample_weight is None:
             return None
         if is_lazy(sample_weight):
-            weights = Blocks.of(sample_weight)
+            weights = LazyBlocks.of(sample_weight)
             if len(weights) != len(self.blocks):
                 raise ValueError(
                     "sample_weight must be cut into blocks as X is; got "
@@ -163,7 +163,7 @@ class LazyRows:
                 f"sample_weight must have one entry a row, shape ({sum(sizes)},); got "
                 f"shape {weight.shape}."
             )
-        return Blocks.of_arrays(np.split(weight, np.cumsum(sizes)[:-1]))
+        return LazyBlocks.of_arrays(np.split(weight, np.cumsum(sizes)[:-1]))
 
     def each(self, function, *arguments, parts=None):
         """Return ``function(rows, weight, *arguments, part)`` of each block.
@@ -175,7 +175,7 @@ class LazyRows:
     def summed(self, function, *arguments, parts=None):
         """Return the sums of the arrays that a function returns for each block.
 
-        Blocks that a worker holds are summed by one task.  What rounding leaves out
+        LazyBlocks that a worker holds are summed by one task.  What rounding leaves out
         is carried along, so the sums do not depend on who adds what.
         """
         call, schedule = self._call(function, arguments), self._schedule()
@@ -212,7 +212,7 @@ class LazyRows:
     def _schedule(self):
         from dask.base import get_scheduler
 
-        return get_scheduler() or self.stored.__dask_scheduler__
+        return get_scheduler(collections=[self.stored])
 
     def _groups(self, schedule):
         """Return lists of indices of blocks that lie together: one a thread."""
