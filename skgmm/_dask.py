@@ -175,8 +175,8 @@ class LazyRows:
     def summed(self, function, *arguments, parts=None):
         """Return the sums of the arrays that a function returns for each block.
 
-        LazyBlocks that a worker holds are summed by one task.  What rounding leaves out
-        is carried along, so the sums do not depend on who adds what.
+        Blocks that a worker holds are summed by one task a thread.  What rounding
+        leaves out is carried along, so the sums do not depend on who adds what.
         """
         call, schedule = self._call(function, arguments), self._schedule()
         keys = self._keys(parts)
@@ -362,7 +362,7 @@ def _called(estimator, method, block):
             :0
         ]
     with inline():
-        return getattr(estimator, method)(block)
+        return getattr(estimator, method)(_aligned(block))
 
 
 def _on_block(call, arguments):
@@ -411,10 +411,14 @@ def _checked(block, sample_weight, *, dtype, check_block, check_weight):
     return _joined(rows, sample_weight, dtype)
 
 
+def _aligned(block, dtype=None):
+    """Return a block where the compiled pass can read it: a message may be anywhere."""
+    return np.require(block, dtype=dtype, requirements="A")
+
+
 def _joined(block, sample_weight, dtype):
     """Return the rows that have a weight, and their weights."""
-    # What came in a message may lie anywhere, where the compiled pass cannot read it.
-    rows = np.require(block, dtype=dtype, requirements="A")
+    rows = _aligned(block, dtype)
     if sample_weight is None:
         return rows, np.broadcast_to(1.0, (len(rows),))
     weight = np.asarray(sample_weight, dtype=np.float64)
