@@ -50,12 +50,12 @@ def main():
     arguments.output.write_text(json.dumps(result, indent=1))
 
 
-def truth():
+def truth(distance=3.0):
     """Return the mixture that rows are drawn from."""
     from skgmm import GaussianMixture
 
     rng = np.random.default_rng(0)
-    means = 3 * rng.normal(size=(N_COMPONENTS, N_FEATURES))
+    means = distance * rng.normal(size=(N_COMPONENTS, N_FEATURES))
     factors = rng.normal(size=(N_COMPONENTS, N_FEATURES, N_FEATURES))
     covariances = factors @ np.swapaxes(factors, 1, 2) / N_FEATURES
     covariances += 0.3 * np.eye(N_FEATURES)

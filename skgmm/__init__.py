@@ -60,6 +60,7 @@ from ._ic import GaussianMixtureIC
 from ._imputer import GaussianMixtureImputer
 from ._outlier_detector import GaussianMixtureOutlierDetector
 from ._prior import ConjugatePrior
+from ._progress import ProgressBar
 from ._regressor import GaussianMixtureRegressor
 from ._show_versions import show_versions
 from ._version import __version__
@@ -72,6 +73,7 @@ __all__ = [
     "GaussianMixtureImputer",
     "GaussianMixtureOutlierDetector",
     "GaussianMixtureRegressor",
+    "ProgressBar",
     "__version__",
     "show_versions",
 ]

@@ -1,15 +1,16 @@
-"""Rows in Dask collections: blocks are summed where they are, sums meet in a tree."""
+"""Rows in Dask collections: blocks are summed where they are, and sums meet."""
 
 import copy
-import operator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
+from uuid import uuid4
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
 from ._frame import Frame, extremes, power_sums
 from ._sources import ArraySource
+from ._statistics import Statistics
 from ._threads import inline
 
 # Sums that are added by one task.
@@ -29,6 +30,57 @@ def sample_of(X):
 
 
 @dataclass(frozen=True, eq=False)
+class LazyBlocks:
+    """The blocks of a collection, as tasks of Dask.
+
+    Attributes
+    ----------
+    graph : dict
+        Tasks that make the blocks, or futures of blocks that a cluster holds.
+    keys : tuple
+        One a block.
+    """
+
+    graph: dict
+    keys: tuple
+
+    @classmethod
+    def of(cls, X):
+        """Return the blocks of rows of a collection."""
+        from dask import optimize
+        from dask.core import flatten
+
+        if getattr(X, "ndim", 1) == 2 and hasattr(X, "rechunk"):
+            X = X.rechunk({1: -1})
+        graph = dict(X.__dask_graph__())
+        if not all(map(_is_future, graph.values())):
+            (X,) = optimize(X)
+            graph = dict(X.__dask_graph__())
+        return cls(graph, tuple(flatten(X.__dask_keys__())))
+
+    @classmethod
+    def of_arrays(cls, arrays):
+        """Return blocks that are sent to a cluster once."""
+        from dask import delayed, persist
+
+        parts = persist(*(delayed(array, traverse=False) for array in arrays))
+        graph = {key: task for part in parts for key, task in dict(part.dask).items()}
+        return cls(graph, tuple(part.key for part in parts))
+
+    def __len__(self):
+        return len(self.keys)
+
+    def futures(self):
+        """Return the future of each block, or None if no cluster holds it."""
+        futures = []
+        for key in self.keys:
+            while hasattr(task := self.graph.get(key), "target"):  # another name
+                key = task.target
+            futures.append(task if _is_future(task) else None)
+        return futures
+
+
+@dataclass(frozen=True, eq=False)
 class LazyRows:
     """Weighted rows in the blocks of a collection.
 
@@ -36,23 +88,24 @@ class LazyRows:
     ----------
     stored : collection
         As the user gave it.
-    blocks : tuple of Delayed
-        Of pairs: rows (m, D) that have a weight, and their weights (m,).
     shape : tuple
         Numbers of rows and of features; before they are counted NaN.
     dtype : dtype
     check : callable
         Checks the rows and the weights of a block.
+    blocks, weights : LazyBlocks or None
+        The rows, and the weights that go with them.
     facts : tuple
-        Of each block: number of rows, their weight, the largest one, and the smallest
-        and the largest values of the features.
+        Of each block: number of rows that have a weight, their weight, the largest one,
+        and the smallest and the largest values of the features.
     """
 
     stored: object
-    blocks: tuple
     shape: tuple
     dtype: np.dtype
     check: object
+    blocks: LazyBlocks | None = None
+    weights: LazyBlocks | None = None
     facts: tuple = ()
 
     @classmethod
@@ -63,7 +116,7 @@ class LazyRows:
         dtype = empty.dtype if known else np.dtype(np.float64)
         checks = {"check_block": check_block, "check_weight": check_weight}
         check = partial(_checked, dtype=dtype, **checks)
-        return cls(X, _blocks_of(X), (np.nan, empty.shape[1]), dtype, check)
+        return cls(X, (np.nan, empty.shape[1]), dtype, check)
 
     def __len__(self):
         return self.shape[0]
@@ -83,40 +136,25 @@ class LazyRows:
 
     def weighted(self, sample_weight):
         """Return the same rows with weights, checked and counted: in one reading."""
-        from dask import compute, delayed
-
-        weights = self._weights_of(sample_weight)
-        checked = delayed(self.check), delayed(_joined)
-        # The rows are checked now, and only put together whenever they are used.
-        facts = compute(
-            *(
-                delayed(_facts)(checked[0](block, weight))
-                for block, weight in zip(self.blocks, weights, strict=True)
-            )
-        )
-        joined = tuple(
-            checked[1](block, weight, self.dtype)
-            for block, weight in zip(self.blocks, weights, strict=True)
-        )
-        facts = tuple(facts)
+        rows = replace(self, blocks=LazyBlocks.of(self.stored))
+        rows = replace(rows, weights=rows._weights_of(sample_weight))
+        facts = tuple(rows._each(partial(_facts, self.check)))
         n_rows = sum(fact[0] for fact in facts)
-        return replace(self, blocks=joined, shape=(n_rows, self.shape[1]), facts=facts)
+        return replace(rows, shape=(n_rows, self.shape[1]), facts=facts)
 
     def _weights_of(self, sample_weight):
-        """Return the weights of each block."""
+        """Return the weights of the blocks."""
         if sample_weight is None:
-            return [None] * len(self.blocks)
+            return None
         if is_lazy(sample_weight):
-            weights = _blocks_of(sample_weight)
+            weights = LazyBlocks.of(sample_weight)
             if len(weights) != len(self.blocks):
                 raise ValueError(
                     "sample_weight must be cut into blocks as X is; got "
                     f"{len(weights)} blocks for {len(self.blocks)} of X. Rechunk it."
                 )
             return weights
-        from dask import compute, delayed
-
-        sizes = compute(*(delayed(len)(block) for block in self.blocks))
+        sizes = self._each(_size)
         weight = np.asarray(sample_weight)
         if weight.ndim == 0:
             weight = np.broadcast_to(weight, (sum(sizes),))
@@ -125,37 +163,98 @@ class LazyRows:
                 f"sample_weight must have one entry a row, shape ({sum(sizes)},); got "
                 f"shape {weight.shape}."
             )
-        parts = np.split(weight, np.cumsum(sizes)[:-1])
-        return [delayed(part, traverse=False) for part in parts]
+        return LazyBlocks.of_arrays(np.split(weight, np.cumsum(sizes)[:-1]))
 
-    def mapped(self, function, *arguments):
-        """Return delayed ``function(rows, weight, *arguments)`` of each block."""
-        from dask import delayed
+    def each(self, function, *arguments, parts=None):
+        """Return ``function(rows, weight, *arguments, part)`` of each block.
 
-        shared = [delayed(argument, traverse=False) for argument in arguments]
-        task = delayed(_inline)
-        return [task(function, block, *shared) for block in self.blocks]
+        ``parts`` are arguments of one block each.
+        """
+        return self._each(self._call(function, arguments), parts)
 
-    def summed(self, function, *arguments):
-        """Return the sum of these, added up in an order that is always the same."""
-        from dask import delayed
+    def summed(self, function, *arguments, parts=None):
+        """Return the sums of the arrays that a function returns for each block.
 
-        parts = self.mapped(function, *arguments)
-        while len(parts) > 1:
-            parts = [
-                delayed(_added)(parts[start : start + _BRANCHES])
-                for start in range(0, len(parts), _BRANCHES)
-            ]
-        return parts[0].compute()
+        Blocks that a worker holds are summed by one task a thread.  What rounding
+        leaves out is carried along, so the sums do not depend on who adds what.
+        """
+        call, schedule = self._call(function, arguments), self._schedule()
+        keys = self._keys(parts)
+        tasks = [
+            (_sum_of_blocks, [keys[index] for index in group])
+            for group in self._groups(schedule)
+        ]
+        sums = self._run(schedule, call, tasks, _BRANCHES)
+        return [total + rest for total, rest in _sum_of_sums(sums)]
 
     def summed_by(self, mixture, method):
         """Return what a method of a mixture sums over weighted rows."""
-        return self.summed(_method, mixture, method).tolist()
+        [sums] = self.summed(_method, mixture, method)
+        return sums.tolist()
 
-    def split(self, array):
-        """Return the parts of an array (n, ...) that go with the blocks."""
-        sizes = [fact[0] for fact in self.facts]
-        return np.split(array, np.cumsum(sizes)[:-1])
+    def _call(self, function, arguments):
+        return partial(_on_rows, function, self.dtype, arguments)
+
+    def _each(self, call, parts=None):
+        tasks = [(_on_block, keys) for keys in self._keys(parts)]
+        return self._run(self._schedule(), call, tasks)
+
+    def _keys(self, parts):
+        """Return what makes the arguments of the blocks."""
+        blocks = self.blocks.keys
+        weights = self.weights.keys if self.weights else [None] * len(blocks)
+        parts = [()] * len(blocks) if parts is None else [(part,) for part in parts]
+        return [
+            [block, weight, *part]
+            for block, weight, part in zip(blocks, weights, parts, strict=True)
+        ]
+
+    def _schedule(self):
+        from dask.base import get_scheduler
+
+        return get_scheduler(collections=[self.stored])
+
+    def _groups(self, schedule):
+        """Return lists of indices of blocks that lie together: one a thread."""
+        futures = self.blocks.futures()
+        client = getattr(schedule, "__self__", None)
+        if client is None or not any(futures):
+            return [[index] for index in range(len(futures))]
+        holders = client.who_has([future for future in futures if future])
+        n_threads, groups, loads = client.nthreads(), [], {}
+        for index, future in enumerate(futures):
+            there = [
+                x for x in holders.get(future and future.key, ()) if x in n_threads
+            ]
+            if not there:
+                groups.append([index])
+                continue
+            idle = min(there, key=lambda worker: len(loads.get(worker, ())))
+            loads.setdefault(idle, []).append(index)
+        for worker, load in loads.items():
+            threads = min(n_threads[worker], len(load))
+            groups += [load[thread::threads] for thread in range(threads)]
+        return groups
+
+    def _run(self, schedule, call, tasks, most=None):
+        """Return the results of tasks, added until there are so few at most.
+
+        Tasks are pairs, ``function(call, argument)``.
+        """
+        name = f"skgmm-{uuid4().hex}"
+        graph = self.blocks.graph | (self.weights.graph if self.weights else {})
+        graph[name, "call"] = call  # travels once, and from worker to worker
+        keys = [(name, index) for index in range(len(tasks))]
+        for key, (function, argument) in zip(keys, tasks, strict=True):
+            graph[key] = function, (name, "call"), argument
+        while most is not None and len(keys) > most:
+            groups = [keys[at : at + most] for at in range(0, len(keys), most)]
+            keys = [(name, len(graph) + index) for index in range(len(groups))]
+            graph |= {
+                key: (_sum_of_sums, group)
+                for key, group in zip(keys, groups, strict=True)
+            }
+        return schedule(graph, keys)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +275,7 @@ class DaskSource(ArraySource):
             low,
             high,
             rows.total_weight,
-            lambda *arguments: rows.summed(power_sums, *arguments),
+            lambda *arguments: rows.summed(_powers, *arguments)[0],
             per_feature=per_feature,
         )
         return cls(rows, None, frame)
@@ -193,8 +292,6 @@ class DaskSource(ArraySource):
 
     def sample(self, size, rng):
         """Return a source of at most ``size`` rows, in memory: those an array gives."""
-        from dask import compute, delayed
-
         n_rows = len(self.rows)
         chosen = np.arange(n_rows)
         if n_rows > size:
@@ -204,30 +301,30 @@ class DaskSource(ArraySource):
             chosen.sort()
         starts = np.cumsum([0, *(fact[0] for fact in self.rows.facts)])
         bounds = np.searchsorted(chosen, starts)
-        parts = compute(
-            *(
-                delayed(_taken)(block, chosen[low:high] - start)
-                for block, start, low, high in zip(
-                    self.rows.blocks, starts[:-1], bounds[:-1], bounds[1:], strict=True
-                )
-            )
-        )
-        rows, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return ArraySource(rows, weight, self.frame)
-
-    def _expectation(self, mixture, within):
-        return self.rows.summed(_statistics, self.frame, mixture, within)
-
-    def _moments_about(self, responsibilities, origin, form):
-        from dask import delayed
-
         parts = [
-            delayed(_moments)(block, self.frame, part, origin, form)
-            for block, part in zip(
-                self.rows.blocks, self.rows.split(responsibilities), strict=True
+            chosen[low:high] - start
+            for start, low, high in zip(
+                starts[:-1], bounds[:-1], bounds[1:], strict=True
             )
         ]
-        return delayed(_added)(parts).compute()
+        taken = self.rows.each(_taken, parts=parts)
+        rows, weight = (np.concatenate(part) for part in zip(*taken, strict=True))
+        return ArraySource(rows, weight, self.frame)
+
+    def entropy(self, mixture):
+        """Return the entropy of the responsibilities of all rows."""
+        mixture = self.frame.outward(mixture)
+        return self.rows.summed_by(mixture, "likelihood_and_entropy")[1]
+
+    def _expectation(self, mixture, within):
+        sums = self.rows.summed(_statistics, self.frame, mixture, within)
+        return Statistics(*sums, mixture.means, type(mixture.covariances))
+
+    def _moments_about(self, responsibilities, origin, form):
+        sizes = [fact[0] for fact in self.rows.facts]
+        parts = np.split(responsibilities, np.cumsum(sizes)[:-1])
+        sums = self.rows.summed(_moments, self.frame, origin, form, parts=parts)
+        return Statistics(*sums, origin, form)
 
 
 # ---- predictions ----
@@ -265,12 +362,43 @@ def _called(estimator, method, block):
             :0
         ]
     with inline():
-        return getattr(estimator, method)(block)
+        return getattr(estimator, method)(_aligned(block))
 
 
-def _inline(function, block, *arguments):
+def _on_block(call, arguments):
     with inline():
-        return function(*block, *arguments)
+        return call(*arguments)
+
+
+def _on_rows(function, dtype, shared, block, weight, *part):
+    return function(*_joined(block, weight, dtype), *shared, *part)
+
+
+def _sum_of_blocks(call, blocks):
+    return _sum_of_sums(
+        [(np.asarray(array), 0.0) for array in _on_block(call, arguments)]
+        for arguments in blocks
+    )
+
+
+def _sum_of_sums(parts):
+    """Return the sums of lists of arrays, each with what rounding has left out."""
+    return reduce(lambda *two: [_plus(*pair) for pair in zip(*two, strict=True)], parts)
+
+
+def _plus(one, other):
+    """Return the sum of two sums and their rests (Knuth's two-sum)."""
+    (a, rest), (b, other_rest) = one, other
+    total = a + b
+    with np.errstate(invalid="ignore"):
+        b_seen = total - a
+        left_out = (a - (total - b_seen)) + (b - b_seen)
+    rest = rest + other_rest + np.where(np.isfinite(total), left_out, 0.0)
+    return total, rest
+
+
+def _size(block, weight):
+    return len(block)
 
 
 def _checked(block, sample_weight, *, dtype, check_block, check_weight):
@@ -283,9 +411,14 @@ def _checked(block, sample_weight, *, dtype, check_block, check_weight):
     return _joined(rows, sample_weight, dtype)
 
 
+def _aligned(block, dtype=None):
+    """Return a block where the compiled pass can read it: a message may be anywhere."""
+    return np.require(block, dtype=dtype, requirements="A")
+
+
 def _joined(block, sample_weight, dtype):
     """Return the rows that have a weight, and their weights."""
-    rows = np.asarray(block, dtype=dtype)
+    rows = _aligned(block, dtype)
     if sample_weight is None:
         return rows, np.broadcast_to(1.0, (len(rows),))
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -293,8 +426,8 @@ def _joined(block, sample_weight, dtype):
     return (rows, weight) if present.all() else (rows[present], weight[present])
 
 
-def _facts(block):
-    rows, weight = block
+def _facts(check, block, sample_weight):
+    rows, weight = check(block, sample_weight)
     if len(rows) == 0:
         nothing = np.zeros(rows.shape[1])
         return 0, 0.0, 0.0, nothing, nothing
@@ -302,31 +435,31 @@ def _facts(block):
 
 
 def _statistics(rows, sample_weight, frame, mixture, within):
-    return ArraySource(rows, sample_weight, frame)._expectation(mixture, within)
+    return _arrays(
+        ArraySource(rows, sample_weight, frame)._expectation(mixture, within)
+    )
 
 
-def _moments(block, frame, responsibilities, origin, form):
-    source = ArraySource(*block, frame)
-    with inline():
-        return source._moments_about(responsibilities, origin, form)
+def _moments(rows, sample_weight, frame, origin, form, responsibilities):
+    source = ArraySource(rows, sample_weight, frame)
+    return _arrays(source._moments_about(responsibilities, origin, form))
 
 
-def _taken(block, indices):
-    return tuple(part[indices] for part in block)
+def _arrays(sums):
+    return sums.count, sums.first, sums.second, sums.log_likelihood
+
+
+def _taken(rows, sample_weight, indices):
+    return rows[indices], sample_weight[indices]
 
 
 def _method(rows, sample_weight, mixture, name):
-    return np.array(getattr(mixture, name)(rows, sample_weight))
+    return [getattr(mixture, name)(rows, sample_weight)]
 
 
-def _added(parts):
-    return reduce(operator.add, parts)
+def _powers(*arguments):
+    return [power_sums(*arguments)]
 
 
-def _blocks_of(X):
-    """Return the blocks of rows of a collection."""
-    if hasattr(X, "columns") or not hasattr(X, "rechunk"):  # a frame, or one column
-        return tuple(X.to_delayed())
-    if X.ndim == 2:
-        X = X.rechunk({1: -1})
-    return tuple(X.to_delayed().ravel())
+def _is_future(task):
+    return hasattr(task, "add_done_callback")

@@ -446,9 +446,10 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         def model_at(fit):
             return Model(source.frame.outward(fit.mixture), family, X.dtype)
 
-        monitor = Monitor(
-            self, context, lambda fit: {"_fitted_model": model_at(fit)}, n_starts
-        )
+        def shown(fit):
+            return {"_fitted_model": model_at(fit), "lower_bound_": fit.objective}
+
+        monitor = Monitor(self, context, shown, n_starts)
         if checkpoint is not None:
             checkpoint = Checkpoint(checkpoint, task_of(self, source))
         fit = self._run(problem, start, rng, n_starts, monitor, checkpoint)

@@ -232,8 +232,7 @@ def evidence_of(row, problem, criterion):
     evidence = Evidence(row.log_likelihood, row.n_parameters, source.total_weight)
     if criterion not in NEED_ENTROPY:
         return evidence
-    mixture = source.frame.outward(row.fit.mixture)
-    _, entropy = mixture.likelihood_and_entropy(source.rows, source.sample_weight)
+    entropy = source.entropy(row.fit.mixture)
     if row.n_components == 1:
         return replace(evidence, entropy=0.0, single=row.log_likelihood)
     single = problem.single_gaussian()

@@ -14,6 +14,7 @@ from ._em import Problem
 from ._fitted import FittedMixture, Model
 from ._gaussian_mixture import (
     GaussianMixture,
+    _have_holes,
     _kept,
     _regularisation,
     _source,
@@ -30,10 +31,9 @@ from ._grid import (
     most_models,
 )
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
-from ._validation import check_array_rows
+from ._validation import check_rows
 from ._warnings import warn
 from .families import FAMILIES, Family
-from .kernels import has_holes
 
 
 class GaussianMixtureIC(
@@ -219,7 +219,8 @@ class GaussianMixtureIC(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers of any kind.
+            As in `GaussianMixture.fit`: rows in files and Dask collections too, which
+            are read again for every iteration of every model.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
@@ -242,10 +243,11 @@ class GaussianMixtureIC(
 
     def _fit(self, X, sample_weight, context):
         numbers = check_numbers(self.n_components)
-        X = check_array_rows(self, X)
+        X = check_rows(self, X)
         families = check_families(self.covariance_type, X.shape[1])
         X, weight, kept, empty = _kept(X, sample_weight)
-        problems = _problems(X[kept], weight, empty, families, self.reg_covar)
+        rows = X[kept]
+        problems = _problems(rows, weight, empty, families, self.reg_covar)
 
         def model(family, fit):
             frame = problems[family].source.frame
@@ -256,7 +258,7 @@ class GaussianMixtureIC(
                 function = CRITERIA[self.criterion]
                 return function(evidence_of(row, problem, function))
             mixture = self._estimator_of(model(row.family, row.fit), row)
-            return self.criterion(mixture, X, sample_weight)
+            return self.criterion(mixture, getattr(X, "stored", X), sample_weight)
 
         def shown(family, fit):
             return {"_fitted_model": model(family, fit)}
@@ -274,7 +276,7 @@ class GaussianMixtureIC(
         )
         rng = check_random_state(self.random_state)
         try:
-            for n_components in numbers(grid.rows, len(weight)):
+            for n_components in numbers(grid.rows, len(rows)):
                 grid.add(n_components, rng)
                 if grid.stopped:
                     break
@@ -335,7 +337,7 @@ def _problems(rows, weight, empty, families, reg_covar):
 
     Where rows have holes, all of the same frame and form.
     """
-    grounds, holes = {}, empty > 0 or has_holes(rows)
+    grounds, holes = {}, empty > 0 or _have_holes(rows)
     problems = {}
     for family in families:
         key = family.per_feature, family.form if holes else None

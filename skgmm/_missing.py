@@ -211,6 +211,8 @@ class HolesSource:
         """Return the rows with unit variances, completed, as a new array (n, D)."""
         return self.in_frame() / self.frame.unit_deviations
 
+    entropy = ArraySource.entropy
+
     def class_moments(self, labels, n_classes, form):
         """Return the statistics of classes of rows, see `ArraySource`."""
         hard = labels[:, np.newaxis] == np.arange(n_classes)

@@ -5,6 +5,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+import numpy as np
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9 has no callbacks
@@ -24,6 +26,7 @@ __all__ = [
     "CallbackSupportMixin",
     "GridMonitor",
     "Monitor",
+    "ProgressBar",
     "Silent",
     "visible_log",
     "with_callbacks",
@@ -165,6 +168,105 @@ class GridMonitor(Monitor):
 
     def _is_reported(self, n_iter):
         return self._verbose > 1 and n_iter % self._interval == 0
+
+
+class ProgressBar:
+    """A line that shows how far a fit has come; it is written again and again.
+
+    A callback of scikit-learn 1.9 or later, for `GaussianMixture` and
+    `GaussianMixtureIC`.  Of one mixture it shows iterations; the bar is how far the
+    change of the objective has come from the first one to `tol`, in its logarithm: the
+    fit may end somewhat earlier or later.  Of a grid it shows models.
+
+    Parameters
+    ----------
+    interval : float, default=0.1
+        Least number of seconds between two updates.
+    file : file, default=None
+        Where to write to; None is standard error.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from skgmm import GaussianMixture, ProgressBar
+    >>> from skgmm.datasets import load_old_faithful
+    >>> bar = ProgressBar(file=sys.stdout, interval=60)
+    >>> mixture = GaussianMixture(2).set_callbacks(bar)  # doctest: +SKIP
+    >>> mixture.fit(load_old_faithful().data)  # doctest: +SKIP
+    start 1 of 1 [####################] iteration 7, objective -4.155382, 0.0 s
+    """
+
+    def __init__(self, interval=0.1, file=None):
+        self.interval = interval
+        self.file = file
+
+    def setup(self, estimator, context):
+        """Note that a fit begins."""
+        self._begun, self._drawn = time.perf_counter(), -np.inf
+        self._line, self._width, self._done = "", 0, 0
+
+    def on_fit_task_begin(self, estimator, context, **_):
+        """Note that a start or a model begins."""
+        if context.task_name == "start":
+            self._count, self._objectives, self._first = 0, [], None
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, **_):
+        """Show the iteration or the model that has ended."""
+        seconds = time.perf_counter() - self._begun
+        if context.task_name == "iteration":
+            self._line = self._iteration(estimator, context.parent, fitted_estimator)
+        elif context.task_name == "model":
+            self._line = self._model(context.parent.max_subtasks, seconds)
+        else:
+            return
+        self._line += f", {seconds:.1f} s"
+        if seconds - self._drawn >= self.interval:
+            self._drawn = seconds
+            self._draw()
+
+    def teardown(self, estimator, context):
+        """Show the last state, and end the line."""
+        self._draw()
+        print(file=self.file or sys.stderr, flush=True)
+
+    def _iteration(self, estimator, start, fitted):
+        self._count += 1
+        # A leap that fails changes nothing: the largest of the last changes counts.
+        self._objectives = [*self._objectives[-3:], fitted.lower_bound_]
+        changes = np.abs(np.diff(self._objectives))
+        return (
+            f"start {start.task_id + 1} of {start.parent.max_subtasks} "
+            f"{_bar(self._nearness(changes, estimator.tol))} "
+            f"iteration {self._count}, objective {self._objectives[-1]:.7g}"
+        )
+
+    def _nearness(self, changes, tol):
+        """Return how far the changes have come from the first one to tol, in logs."""
+        if len(changes) == 0:
+            return 0.0
+        tol, change = max(tol, 1e-16), changes.max()
+        self._first = self._first or change
+        if change <= tol:
+            return 1.0
+        return np.log(self._first / change) / np.log(self._first / tol)
+
+    def _model(self, total, seconds):
+        self._done += 1
+        if total is None:
+            return f"{self._done} models"
+        left = seconds * (total - self._done) / self._done
+        bar = _bar(self._done / total)
+        return f"{self._done} of {total} models {bar} about {left:.0f} s left"
+
+    def _draw(self):
+        self._width = max(self._width, len(self._line))
+        line = "\r" + self._line.ljust(self._width)
+        print(line, end="", file=self.file or sys.stderr, flush=True)
+
+
+def _bar(done, width=20):
+    filled = int(width * min(max(done, 0.0), 1.0) + 1e-9)
+    return f"[{'#' * filled:-<{width}}]"
 
 
 @contextmanager

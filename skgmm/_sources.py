@@ -160,6 +160,11 @@ class ArraySource:
 
         return self._sum(part, origin, form)
 
+    def entropy(self, mixture):
+        """Return the entropy of the responsibilities of all rows."""
+        mixture = self.frame.outward(mixture)
+        return mixture.likelihood_and_entropy(self.rows, self.sample_weight)[1]
+
     def class_moments(self, labels, n_classes, form):
         """Return the statistics of classes of rows, about their means.
 

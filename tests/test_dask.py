@@ -1,5 +1,6 @@
 """Dask collections: the answers of memory, nothing gathered, workers that die."""
 
+import math
 import os
 import signal
 import sys
@@ -8,11 +9,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from strategies import TYPES, case
 
 import skgmm._em
-from skgmm import GaussianMixture
+from skgmm import GaussianMixture, GaussianMixtureIC
+from skgmm._dask import LazyRows, _sum_of_sums
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -163,6 +167,61 @@ def test_nothing_is_gathered():
     assert max(largest) == 701
 
 
+# ---- a grid of models ----
+def searched(rows, sample_weight=None, **parameters):
+    types = ["full", "tied", "VEI"]
+    parameters = {"n_swaps": 0} | parameters
+    search = GaussianMixtureIC([1, 2, 3], covariance_type=types, **parameters)
+    return search.fit(rows, sample_weight=sample_weight)
+
+
+def assert_same_choice(lazy, memory):
+    assert lazy.n_components_ == memory.n_components_
+    assert lazy.covariance_type_ == memory.covariance_type_
+    for name in ("criterion", "log_likelihood"):
+        np.testing.assert_allclose(lazy.results_[name], memory.results_[name], 1e-8)
+    np.testing.assert_allclose(lazy.means_, memory.means_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "icl"])
+@collections
+def test_a_grid_chooses_as_in_memory(collection, criterion):
+    options = {"criterion": criterion, "max_iter": 2000}
+    lazy, memory = searched(collection(), **options), searched(X, **options)
+    assert_same_choice(lazy, memory)
+    assert isinstance(lazy.predict(collection()), da.Array)
+
+
+def test_a_grid_with_weights_on_a_sample(monkeypatch):
+    monkeypatch.setattr("skgmm._starts._SAMPLE", 500)
+    lazy = searched(array(), da.from_array(WEIGHT, chunks=701), random_state=0)
+    assert_same_choice(lazy, searched(X, WEIGHT, random_state=0))
+
+
+def test_a_function_as_criterion_gets_the_collection():
+    rows, seen = array(), []
+
+    def criterion(mixture, X, sample_weight):
+        seen.append(X)
+        return mixture.bic(X)
+
+    lazy = GaussianMixtureIC([1, 2], covariance_type="tied", criterion=criterion)
+    lazy.fit(rows)
+    assert all(X is rows for X in seen)
+    assert lazy.criterion_ == pytest.approx(lazy.bic(X), rel=1e-10)
+
+
+def test_a_grid_gathers_nothing():
+    largest = []
+
+    def seen(block):
+        largest.append(len(block))
+        return block
+
+    searched(array().map_blocks(seen, dtype=float))
+    assert max(largest) == 701
+
+
 # ---- errors ----
 def with_nan():
     rows = X.copy()
@@ -201,33 +260,111 @@ def test_wrong_number_of_features():
         fitted(X).predict(array(X[:, :2]))
 
 
-# ---- workers ----
-@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
-@pytest.mark.filterwarnings("ignore")
-def test_a_worker_that_dies_costs_nothing_but_time(monkeypatch):
+# ---- sums ----
+@given(st.integers(0, 2**32 - 1))
+def test_sums_do_not_depend_on_who_adds_what(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(40, 5)) * 10.0 ** rng.integers(-8, 8, size=(40, 1))
+    values = [[(row, 0.0)] for row in np.concatenate([values, -values[::2]])]
+
+    def total(parts):
+        [(sums, rest)] = _sum_of_sums(parts)
+        return sums + rest
+
+    exact = [math.fsum(column) for column in np.array([v[0][0] for v in values]).T]
+    np.testing.assert_array_equal(total(values), exact)
+    order = rng.permutation(len(values))
+    cuts = np.sort(rng.integers(1, len(values), size=5))
+    groups = [part for part in np.split(order, cuts) if len(part)]
+    parts = [_sum_of_sums([values[i] for i in part]) for part in groups]
+    np.testing.assert_array_equal(total(parts), exact)
+
+
+def test_sums_that_are_infinite_stay_so():
+    [(total, rest)] = _sum_of_sums([[(1.0, 0.0)], [(-np.inf, 0.0)], [(2.0, 0.0)]])
+    assert total + rest == -np.inf
+
+
+# ---- workers: a client is everybody's scheduler from here on ----
+workers = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def client():
     distributed = pytest.importorskip("distributed")
-    memory = fitted(X)
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
         dask.config.set({"distributed.worker.daemon": True}),
         distributed.LocalCluster(**options, silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
-        rows = array(chunks=(301, D)).persist()
-        distributed.wait(rows)
-        workers = client.run(os.getpid)
-        step, steps = skgmm._em.Climb.step, []
+        yield client
 
-        def deadly(self, *arguments):
-            steps.append(1)
-            if len(steps) == 3:
-                os.kill(next(iter(workers.values())), signal.SIGKILL)
-            return step(self, *arguments)
 
-        monkeypatch.setattr(skgmm._em.Climb, "step", deadly)
-        lazy = fitted(rows)
-        assert len(steps) == 5
-        assert client.run(os.getpid) != workers
-        labels = lazy.predict(rows).compute()
+def held(rows=X):
+    """Return rows that the workers hold, in 10 blocks."""
+    import distributed
+
+    rows = array(rows, chunks=(301, D)).persist()
+    distributed.wait(rows)
+    return rows
+
+
+@workers
+@pytest.mark.parametrize("weights", ["none", "memory", "lazy"])
+def test_workers_give_the_same_bits(client, weights):
+    weight = {
+        "none": None,
+        "memory": WEIGHT,
+        "lazy": da.from_array(WEIGHT, chunks=301),
+    }[weights]
+    lazy = fitted(held(), sample_weight=weight)
+    with dask.config.set(scheduler="threads"):
+        threads = fitted(array(chunks=(301, D)), sample_weight=weight)
+    for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+        np.testing.assert_array_equal(getattr(lazy, name), getattr(threads, name))
+    assert_same(lazy, fitted(X, sample_weight=None if weight is None else WEIGHT))
+
+
+@workers
+def test_a_grid_on_workers(client):
+    frame = dd.from_pandas(pd.DataFrame(X, columns=NAMES), npartitions=7).persist()
+    lazy = searched(frame)
+    assert_same_choice(lazy, searched(X))
+    assert lazy.feature_names_in_.tolist() == NAMES
+
+
+@workers
+def test_a_worker_sums_its_blocks_in_one_task(client):
+    source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
+    groups = source._groups(client.get)
+    assert sorted(index for group in groups for index in group) == list(range(10))
+    assert len(groups) == 2
+    holders = client.who_has(source.stored)
+    for group in groups:
+        assert len({holders[source.blocks.keys[index]] for index in group}) == 1
+    lazy = LazyRows.of(array(), lambda rows: None, None).weighted(None)
+    assert lazy._groups(client.get) == [[index] for index in range(5)]
+
+
+@workers
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_worker_that_dies_costs_nothing_but_time(client, monkeypatch):
+    rows, memory = held(), fitted(X)
+    undisturbed, pids = fitted(rows), client.run(os.getpid)
+    step, steps = skgmm._em.Climb.step, []
+
+    def deadly(self, *arguments):
+        steps.append(1)
+        if len(steps) == 3:
+            os.kill(next(iter(pids.values())), signal.SIGKILL)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(skgmm._em.Climb, "step", deadly)
+    lazy = fitted(rows)
+    assert len(steps) == 5
+    assert client.run(os.getpid) != pids
+    labels = lazy.predict(rows).compute()
     assert_same(lazy, memory)
+    np.testing.assert_array_equal(lazy.covariances_, undisturbed.covariances_)
     np.testing.assert_array_equal(labels, memory.predict(X))

@@ -104,3 +104,19 @@ def test_families(run):
     bic = {name: fit.bic(names["X"]) for name, fit in names["fits"].items()}
     assert min(bic, key=bic.get) == "full"
     assert len(printed.splitlines()) == 4
+
+
+def test_stream(run):
+    names, _ = run("stream")
+    assert names["forgets"].means_.max() == pytest.approx(8, abs=0.2)
+    assert names["forgets"].means_.min() == pytest.approx(0, abs=0.2)
+    assert names["remembers"].means_.max() < 7.5
+
+
+def test_dask(run):
+    pytest.importorskip("dask.array")
+    names, printed = run("dask")
+    assert "200000 rows: 3 components, full" in printed
+    np.testing.assert_allclose(
+        np.sort(names["counts"]) / 200_000, [0.2, 0.3, 0.5], atol=0.02
+    )

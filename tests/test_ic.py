@@ -212,6 +212,18 @@ def test_many_rows_are_searched_on_a_sample():
     assert search.criterion_ == pytest.approx(search.bic(X))
 
 
+@pytest.mark.parametrize("criterion", ["bic", "icl"])
+def test_rows_of_a_file(problem, tmp_path, criterion):
+    np.save(tmp_path / "rows.npy", problem.X)
+    stored = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    options = {"covariance_type": ["full", "tied"], "criterion": criterion}
+    file, memory = (fitted(X, range(1, 4), **options) for X in (stored, problem.X))
+    for name in ("criterion", "log_likelihood"):
+        np.testing.assert_allclose(file.results_[name], memory.results_[name], 1e-9)
+    assert file.n_components_ == memory.n_components_
+    np.testing.assert_allclose(file.means_, memory.means_, rtol=1e-6)
+
+
 def test_more_races_are_no_worse_on_the_whole(problem):
     one = fitted(problem.X, [2, 4])
     more = fitted(problem.X, [2, 4], n_init=3, random_state=0)
