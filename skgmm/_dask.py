@@ -152,6 +152,12 @@ class LazyRows:
         """Return what a method of a mixture sums over weighted rows."""
         return self.summed(_method, mixture, method).tolist()
 
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        facts = [fact for fact in self.facts if fact[0]]
+        low = np.min([fact[3] for fact in facts], axis=0)
+        return low, np.max([fact[4] for fact in facts], axis=0)
+
     def split(self, array):
         """Return the parts of an array (n, ...) that go with the blocks."""
         sizes = [fact[0] for fact in self.facts]
@@ -169,17 +175,17 @@ class DaskSource(ArraySource):
     @classmethod
     def of(cls, rows, sample_weight=None, *, per_feature=True):
         """Return the source of rows that have been counted."""
-        facts = [fact for fact in rows.facts if fact[0]]
-        low = np.min([fact[3] for fact in facts], axis=0)
-        high = np.max([fact[4] for fact in facts], axis=0)
         frame = Frame.of_sums(
-            low,
-            high,
+            *rows.extremes(),
             rows.total_weight,
             lambda *arguments: rows.summed(power_sums, *arguments),
             per_feature=per_feature,
         )
         return cls(rows, None, frame)
+
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        return self.rows.extremes()
 
     @cached_property
     def total_weight(self):
@@ -244,9 +250,9 @@ def apply(estimator, method, X):
         dtype = np.dtype(np.intp) if method == "predict" else dtype
         meta = np.empty((0,), dtype)
         return rows.map_blocks(call, drop_axis=1, dtype=dtype, meta=meta)
-    n_components = model.mixture.n_components
-    chunks = rows.chunks[0], (n_components,)
-    meta = np.empty((0, n_components), dtype)
+    n_columns = len(model.mixture.shares)
+    chunks = rows.chunks[0], (n_columns,)
+    meta = np.empty((0, n_columns), dtype)
     return rows.map_blocks(call, chunks=chunks, dtype=dtype, meta=meta)
 
 

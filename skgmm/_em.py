@@ -69,12 +69,15 @@ class Problem:
     regularisation : PseudoObservations or Ridge
     n_observations : float, optional
         How many the rows stand for, if they are a sample.
+    noise : Noise, optional
+        With the weight that it begins with.
     """
 
     source: object
     family: object
     regularisation: object
     n_observations: float | None = None
+    noise: object | None = None
 
     def on(self, sample):
         """Return the same problem on a sample of its rows."""
@@ -95,7 +98,19 @@ class Problem:
 
         It is no worse than a ``previous`` one, see `Family.maximise`.
         """
-        return self.family.maximise(statistics, self.regularisation, previous)
+        mixture = self.family.maximise(statistics, self.regularisation, previous)
+        mass = statistics.noise
+        return self.noisy(mixture, mass / (statistics.count.sum() + mass))
+
+    def noisy(self, mixture, share=np.nan):
+        """Return a mixture with the noise of the problem, or without if it has none.
+
+        The share of the noise is that given or, if that is NaN, the initial one.
+        """
+        noise = self.noise
+        if noise is not None and not np.isnan(share):
+            noise = replace(noise, weight=float(share))
+        return mixture if noise is mixture.noise else replace(mixture, noise=noise)
 
     def projection(self, mixture, near):
         """Return the mixture of the family that is nearest to one."""
@@ -286,7 +301,7 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
         Its objective is that of the mixture returned.
     """
     one_step = problem.family.form.closed and problem.source.complete
-    if start.n_components == 1 and max_iter > 0 and one_step:
+    if start.n_components == 1 and max_iter > 0 and one_step and not problem.noise:
         return problem.single_gaussian()
     climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
@@ -402,7 +417,7 @@ def _leaps(climb, tol):
             return
         second = climb.next()
         mixtures = base.mixture, first.mixture, second
-        if min(mixture.weights.min() for mixture in mixtures) < _SMALLEST_WEIGHT:
+        if min(mixture.shares.min() for mixture in mixtures) < _SMALLEST_WEIGHT:
             # A component that dies has no logarithm, nor a rate to be guessed from.
             _steps(climb, tol)
             return
@@ -468,7 +483,7 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
             with single_threaded_blas():
-                beginning = rest or start.make(problem, rng, index)
+                beginning = rest or _beginning(problem, start, rng, index)
                 rest, why = None, failure and str(failure)
                 now = Runs(index, tuple(fits), why, rng.get_state())
                 pause = checkpoint and partial(_save, checkpoint, now)
@@ -488,6 +503,12 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             ConvergenceWarning,
         )
     return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
+
+
+def _beginning(problem, start, rng, index):
+    mixture = start.make(problem, rng, index)
+    share = np.nan if mixture.noise is None else mixture.noise.weight
+    return problem.noisy(mixture, share)
 
 
 def _save(checkpoint, runs, rest):

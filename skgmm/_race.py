@@ -135,7 +135,7 @@ class Field:
         problem = self.problem
         if problem.family.equal_weights:
             return problem.expectation(mixture)[0].count
-        return mixture.weights * problem.source.total_weight
+        return mixture.shares[: mixture.n_components] * problem.source.total_weight
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
@@ -412,6 +412,8 @@ def _shares(field, mixture):
     """Return the responsibilities (m, K) of the rows."""
     densities, logs = kernels.log_responsibilities(field.rows, mixture)
     logs[~np.isfinite(densities)] = -np.inf
+    if mixture.noise is not None:
+        logs += mixture.noise.mixed(field.rows, densities)[1][:, np.newaxis]
     return np.exp(logs)
 
 
@@ -430,7 +432,7 @@ def _grown(field, mixture, k, mass):
         covariances = mixture.covariances.halved(k, offset)
     except NotPositiveDefinite:
         return None
-    run = Run(Mixture(weights, means, covariances), (-np.inf,))
+    run = Run(Mixture(weights, means, covariances, mixture.noise), (-np.inf,))
     return field.advance(run, SPLIT_STEPS)
 
 
