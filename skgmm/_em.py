@@ -23,6 +23,13 @@ _SLOWEST = 1 - 1e-4
 _SMALLEST_WEIGHT = 1e-8
 
 
+ALL_NOISE = (
+    "noise takes all rows, since its density, one over the volume, is above that of "
+    "the components everywhere; give a larger volume as noise, or noise=True for that "
+    "of the box of the rows"
+)
+
+
 class StartFailed(ValueError):
     """Raised when the iteration cannot go on from a start."""
 
@@ -86,6 +93,8 @@ class Problem:
     def expectation(self, mixture):
         """Return the statistics under a mixture, and the objective there."""
         statistics = self.source.statistics(mixture)
+        if statistics.noise > 0 and not statistics.count.any():
+            raise StartFailed(ALL_NOISE)
         return statistics, self._objective(mixture, statistics.log_likelihood)
 
     def log_likelihood(self, fit):

@@ -152,7 +152,7 @@ class Mixture:
             if far.size:
                 labels[far] = self._nearest(block[far])
             if self.noise is not None:
-                gaussian = largest + np.log1p(-self.noise.weight)
+                gaussian = largest + self.noise.log_rest
                 labels[~(gaussian >= self.noise.log_joint(block))] = -1
             out[chunk] = labels
 

@@ -21,15 +21,15 @@ class Noise:
     Attributes
     ----------
     weight : float
-    low, high : ndarray of shape (D,)
-        The box, from which samples are drawn.
+    centre, sides : ndarray of shape (D,)
+        Of the box, from which samples are drawn.
     n_parameters : int
         Number of parameters estimated: the weight and, if it was not given, the volume.
     """
 
     weight: float
-    low: np.ndarray
-    high: np.ndarray
+    centre: np.ndarray
+    sides: np.ndarray
     n_parameters: int
 
     @classmethod
@@ -46,40 +46,47 @@ class Noise:
         volume : float, optional
             Of the box in the other features, if not that of the extremes.
         """
-        middle, sides = 0.5 * low + 0.5 * high, high - low
+        centre, sides = 0.5 * low + 0.5 * high, high - low
         constant = sides == 0
         if volume is not None and not constant.all():
             logs = np.log(sides[~constant])
             sides = sides * np.exp((np.log(volume) - logs.sum()) / len(logs))
         sides = np.where(constant, np.sqrt(2 * np.pi) * deviations, sides)
         n_parameters = 2 if volume is None else 1
-        half = 0.5 * sides
-        return cls(INITIAL_WEIGHT, middle - half, middle + half, n_parameters)
+        return cls(INITIAL_WEIGHT, centre, sides, n_parameters)
 
     @property
     def log_density(self):
         """The log-density of a row of which everything was observed."""
-        return -float(np.log(self.high - self.low).sum())
+        return -float(np.log(self.sides).sum())
+
+    @property
+    def log_rest(self):
+        """The logarithm of the weight of the Gaussians."""
+        with np.errstate(divide="ignore"):
+            return np.log1p(-self.weight)
 
     def moved(self, centre, scale):
         """Return the same noise in the coordinates ``centre + scale * x``."""
-        low, high = centre + scale * self.low, centre + scale * self.high
-        return replace(self, low=low, high=high)
+        centre = centre + scale * self.centre
+        return replace(self, centre=centre, sides=scale * self.sides)
 
     def marginal(self, features):
         """Return the noise of some features."""
-        return replace(self, low=self.low[features], high=self.high[features])
+        centre, sides = self.centre[features], self.sides[features]
+        return replace(self, centre=centre, sides=sides)
 
     def sample(self, n_rows, rng):
         """Return rows drawn from the box."""
-        return rng.uniform(self.low, self.high, size=(n_rows, len(self.low)))
+        uniform = rng.uniform(-0.5, 0.5, size=(n_rows, len(self.sides)))
+        return self.centre + self.sides * uniform
 
     def log_joint(self, rows):
         """Return the log-density of rows (n, D), times the weight; NaN is a hole."""
         with np.errstate(divide="ignore"):
             log_weight = np.log(self.weight)
         if kernels.has_holes(rows):
-            return log_weight - ~np.isnan(rows) @ np.log(self.high - self.low)
+            return log_weight - ~np.isnan(rows) @ np.log(self.sides)
         return np.full(len(rows), log_weight + self.log_density)
 
     def mixed(self, rows, log_densities):
@@ -97,7 +104,7 @@ class Noise:
         log_gaussian, log_noise : ndarray of shape (n,)
             Logs of the probabilities that a row is of a Gaussian, or noise.
         """
-        gaussian, noise = log_densities + np.log1p(-self.weight), self.log_joint(rows)
+        gaussian, noise = log_densities + self.log_rest, self.log_joint(rows)
         total = np.logaddexp(gaussian, noise)
         return total, gaussian - total, noise - total
 

@@ -6,7 +6,15 @@ from functools import cached_property
 import numpy as np
 
 from . import kernels
-from ._em import Climb, Problem, StartFailed, finish, has_converged, still_to_gain
+from ._em import (
+    ALL_NOISE,
+    Climb,
+    Problem,
+    StartFailed,
+    finish,
+    has_converged,
+    still_to_gain,
+)
 from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture
 from ._threads import ordered_map
@@ -213,7 +221,10 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     metrics = field.standardised, field.sphered
     runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
     if not runs:
-        no_start = StartFailed("no start of the race could be climbed from")
+        reason = "no start of the race could be climbed from"
+        if field.problem.noise is not None:
+            reason = f"{reason}, perhaps because {ALL_NOISE}"
+        no_start = StartFailed(reason)
         raise failures[0] if failures else no_start
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)

@@ -474,6 +474,20 @@ def test_a_volume_is_positive(noise):
         GaussianMixture(noise=noise).fit(np.eye(3))
 
 
+@pytest.mark.parametrize("volume", [1e-3, 1e-9, 1e-300])
+def test_a_volume_that_leaves_no_rows(volume):
+    _, X = with_outliers(1)
+    with pytest.raises(ValueError, match="noise takes all rows, since its density"):
+        GaussianMixture(2, noise=volume).fit(X)
+    with pytest.raises(ValueError, match=r"^Fitting failed: noise takes all rows"):
+        GaussianMixture(2, noise=volume, init_params="kmeans").fit(X)
+
+
+def test_a_volume_that_leaves_no_noise():
+    _, X = with_outliers(1)
+    assert GaussianMixture(2, noise=1e300).fit(X).noise_weight_ < 1e-100
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn():
     streams = dict.fromkeys(
