@@ -114,6 +114,12 @@ def log_score(X, filled, deviation, holes):
     return float(logs[holes].mean())
 
 
+HEADER = (
+    "| deleted | table | n, D | method | RMSE | log score | seconds |\n"
+    + "|---" * 7
+    + "|"
+)
+
 METHODS = {
     "GaussianMixtureImputer": ours,
     "KNNImputer": with_errors(KNNImputer),
@@ -147,6 +153,7 @@ def main():
     cells = []
     for fraction in arguments.fractions:
         wins = np.zeros(3, dtype=int)
+        print(HEADER)
         chosen = {n: X for n, X in tables().items() if n in (arguments.tables or [n])}
         for name, X in chosen.items():
             result = measure(X, fraction, arguments.repeats)
@@ -155,18 +162,20 @@ def main():
             better = [own < iterated, own < nearest]
             better[1][2] = True  # nothing is as quick as the nearest neighbours
             wins += np.all(better, axis=0)
-            text = "   ".join(
-                f"{method.removesuffix('Imputer')} {r:.3f} {s:6.3f} {t:.3f} s"
-                for method, (r, s, t) in result.items()
-            )
-            print(f"{fraction:.0%} {name:14} {X.shape!s:10} {text}", flush=True)
+            for method, (rmse, score, seconds) in result.items():
+                print(
+                    f"| {fraction:.0%} | {name} | {X.shape} | {method} | {rmse:.3f} "
+                    f"| {score:.3f} | {seconds:.3f} |",
+                    flush=True,
+                )
         print(
-            f"{fraction:.0%}, {len(chosen)} tables: ours is best in RMSE on {wins[0]}, "
-            f"in log score on {wins[1]}, quicker than IterativeImputer on {wins[2]}"
+            f"\n{fraction:.0%}, {len(chosen)} tables: ours is best in RMSE on "
+            f"{wins[0]}, in log score on {wins[1]}, quicker than IterativeImputer on "
+            f"{wins[2]}\n"
         )
     if arguments.output:
-        report = {"provenance": provenance(), "cells": cells, "repeats": arguments}
-        report["repeats"] = arguments.repeats
+        report = {"provenance": provenance(), "repeats": arguments.repeats}
+        report["cells"] = cells
         arguments.output.write_text(json.dumps(report, indent=1))
 
 

@@ -19,12 +19,20 @@ from scipy.linalg import solve_triangular
 from skgmm import kernels
 from skgmm._frame import Frame
 from skgmm._missing import HolesSource
+from skgmm._regularisation import Ridge
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES
 from skgmm.kernels import LOG_2PI
 
 # (n, D, K): the last one has about as many patterns as rows.
 SHAPES = ((1_000_000, 10, 5), (1_000_000, 4, 3), (100_000, 20, 5), (10_000, 30, 5))
+
+HEADER = (
+    "| n, D, K | family | patterns | complete (ms) | with holes (ms) | ratio "
+    "| densities with holes (ms) | plain NumPy over with holes | difference |\n"
+    + "|---" * 9
+    + "|"
+)
 
 # Rows on which the plain loop is compared and timed.
 PLAIN_ROWS = 20_000
@@ -41,6 +49,7 @@ def main():
     parser.add_argument("--families", nargs="+", default=["full", "tied", "diag"])
     arguments = parser.parse_args()
     cells = []
+    print(HEADER)
     with threadpoolctl.threadpool_limits(arguments.threads):
         for n, d, k in SHAPES:
             shape = min(n, arguments.largest), d, k
@@ -76,18 +85,20 @@ def measure(shape, name, fraction, turns):
     source = HolesSource(holed, weight, frame, family.form)
     mixture = family.maximise(
         source.moments(np.eye(k)[rng.integers(k, size=len(holed))], family.form),
-        _NoRegularisation(),
+        Ridge.of(frame, 0.0),
     )
     few = holed[:PLAIN_ROWS]
     part = HolesSource(few, np.ones(len(few)), frame, family.form)
     z, groups = grouped(few, frame)
     expected = alone(z, groups, mixture)
     difference = compare(part.statistics(mixture), expected, family.form)
+    outward = frame.outward(mixture)
     passes = {
         "complete": lambda: complete.statistics(mixture),
         "holes": lambda: source.statistics(mixture),
         "plain": lambda: alone(z, groups, mixture),
         "holes of the same rows": lambda: part.statistics(mixture),
+        "densities": lambda: outward.log_density(holed),
     }
     seconds = {kind: [] for kind in passes}
     for run in passes.values():
@@ -104,11 +115,6 @@ def measure(shape, name, fraction, turns):
         "difference": difference,
         "seconds": seconds,
     }
-
-
-class _NoRegularisation:
-    def estimate(self, form, sizes, covariances, count, scatter):
-        return form(covariances(count, scatter), *sizes)
 
 
 def timed(run):
@@ -190,14 +196,16 @@ def compare(statistics, expected, form):
 
 
 def line(cell):
-    """Return a cell as a line of text."""
-    complete, holes, plain_, few = (np.median(t) for t in cell["seconds"].values())
-    same = "" if cell["difference"] < 1e-9 else "  DIFFERENT RESULT"
+    """Return a cell as a line of a table."""
+    seconds = {kind: np.median(times) for kind, times in cell["seconds"].items()}
+    complete, holes = seconds["complete"], seconds["holes"]
+    slower = seconds["plain"] / seconds["holes of the same rows"]
+    same = "" if cell["difference"] < 1e-9 else " DIFFERENT RESULT"
     return (
-        f"{cell['shape']!s:20} {cell['family']:8} {cell['patterns']:6d} patterns: "
-        f"complete {1e3 * complete:7.1f} ms, holes {1e3 * holes:7.1f} ms "
-        f"(x{holes / complete:.1f}), plain NumPy x{plain_ / few:.0f} of holes, "
-        f"difference {cell['difference']:.0e}{same}"
+        f"| {cell['shape']} | {cell['family']} | {cell['patterns']} "
+        f"| {1e3 * complete:.1f} | {1e3 * holes:.1f} | {holes / complete:.1f} "
+        f"| {1e3 * seconds['densities']:.1f} | {slower:.0f} "
+        f"| {cell['difference']:.0e}{same} |"
     )
 
 

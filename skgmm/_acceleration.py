@@ -1,9 +1,9 @@
 """Coordinates in which steps of EM are extrapolated (SQUAREM)."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import softmax
-
-from ._mixture import Mixture
 
 
 class Coordinates:
@@ -11,9 +11,9 @@ class Coordinates:
 
     With ``W`` the whitener, ``m`` the mean and ``p`` the weight of a component, and
     a zero for the base mixture, a component has the coordinates ``sqrt(p0)`` times
-    ``log p``, ``W (m - m0)`` and ``W / W0``: every vector is a mixture again (if the
-    diagonal of ``W / W0`` is positive), and linear maps of the features change no
-    length, so that a step length does not depend on units.
+    ``log p``, ``W (m - m0)`` and ``W / W0``, and noise the first of them: every vector
+    is a mixture again (if the diagonal of ``W / W0`` is positive), and linear maps of
+    the features change no length, so that a step length does not depend on units.
 
     Parameters
     ----------
@@ -23,7 +23,8 @@ class Coordinates:
 
     def __init__(self, base):
         self._base = base
-        self._roots = np.sqrt(base.weights)
+        self._of_parts = np.sqrt(base.shares)
+        self._roots = self._of_parts[: base.n_components]
         self._root_of_matrices = 1.0 if base.covariances.shared else self._roots
 
     def of(self, mixture):
@@ -32,7 +33,7 @@ class Coordinates:
         relative = covariances.relative_to(base.covariances)
         offsets = covariances.whiten(mixture.means - base.means)
         parts = (
-            self._roots * np.log(mixture.weights),
+            self._of_parts * np.log(mixture.shares),
             _scaled(offsets, self._roots),
             _scaled(relative, self._root_of_matrices),
         )
@@ -48,13 +49,15 @@ class Coordinates:
         """
         base = self._base
         k, d = base.means.shape
-        logs, offsets, relative = np.split(vector, [k, k + k * d])
+        n = len(self._of_parts)
+        logs, offsets, relative = np.split(vector, [n, n + k * d])
         relative = relative.reshape(base.covariances.whiteners.shape)
         relative = _scaled(relative, 1.0 / self._root_of_matrices)
         covariances = base.covariances.stretched(relative)
         offsets = _scaled(offsets.reshape(k, d), 1.0 / self._roots)
         means = base.means + covariances.unwhiten(offsets)
-        return Mixture(softmax(logs / self._roots), means, covariances)
+        mixture = replace(base, means=means, covariances=covariances)
+        return mixture.with_shares(softmax(logs / self._of_parts))
 
 
 def _scaled(array, factors):

@@ -15,10 +15,11 @@ from ._gaussian_mixture import _regularisation, unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
 from ._mixture import Mixture
 from ._semisupervised import ClassModel, PartlyLabelled, in_itself
-from ._validation import check_sample_weight, check_weights
+from ._validation import check_observed, check_sample_weight, check_weights
 from ._warnings import warn
 from .families import FAMILIES
 from .forms import Full
+from .kernels import has_holes
 
 
 class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
@@ -83,6 +84,10 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
     A feature that has one value only within a class says that any other value is
     impossible there.  With ``reg_covar='auto'`` its variance is a millionth of that of
     all rows; a float as `reg_covar` makes that milder.
+
+    Features may be missing (NaN), in `fit` and in predictions: the densities are those
+    of what was observed, see `GaussianMixture`.  A row of which nothing was observed
+    has the priors as its probabilities.
 
     References
     ----------
@@ -153,6 +158,8 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN where a value is missing at random; each class needs a value of each
+            feature.
         y : array-like of shape (n_samples,)
             Labels; what `unknown` says where the class is not known.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -169,9 +176,6 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
             self._fit(X[present], np.asarray(y)[present], weight[present])
         return self
 
-    def _allow_nan(self):
-        return False  # neither `_frame` nor the EM over unknown classes knows holes
-
     def _fit(self, X, y, weight):
         unknown = _equal(y, self.unknown)
         known = ~unknown
@@ -182,6 +186,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         counts = np.array([weight[rows].sum() for rows in members])
         self.priors_ = self._priors(counts)
         candidates = self._class_candidates()
+        check_observed(X)
         frame = self._frame(X, weight, candidates)
         Z = (X - frame.centre) / frame.scale
         self.mixtures_ = [
@@ -191,8 +196,8 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         self.n_iter_ = max(mixture.n_iter_ for mixture in self.mixtures_)
         if unknown.any():
             self._climb(Z, weight, members, unknown, in_itself(frame))
-        for mixture in self.mixtures_:
-            _to_units(mixture, frame)
+        for mixture, rows in zip(self.mixtures_, members, strict=True):
+            _to_units(mixture, frame, X[rows], weight[rows])
 
     def _check_classes(self, any_unknown):
         """Raise if so few classes are known that the labels cannot be meant."""
@@ -236,7 +241,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         """
         families = [FAMILIES[m.covariance_type] for ms in candidates for m in ms]
         per_feature = all(family.per_feature for family in families)
-        frame = Frame.of(X, weight, per_feature=per_feature)
+        frame = Frame.of(X, weight, per_feature=per_feature, holes=has_holes(X))
         automatic = isinstance(self.reg_covar, str)
         scale = frame.scale * frame.unit_deviations if automatic else 1.0
         variance = frame.variance * (frame.scale / scale) ** 2
@@ -285,6 +290,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN where a value is missing.
 
         Returns
         -------
@@ -356,12 +362,14 @@ def _equal(labels, unknown):
     return np.array([label == unknown for label in labels.tolist()], dtype=bool)
 
 
-def _to_units(mixture, frame):
-    """Bring a fitted mixture from the coordinates of a frame to the user's units."""
+def _to_units(mixture, frame, rows, weight):
+    """Bring a mixture of rows from the coordinates of a frame to the user's units."""
     model = mixture._model()
     mixture._set_model(replace(model, mixture=frame.outward(model.mixture)))
-    mixture.lower_bounds_ = [b - frame.log_jacobian for b in mixture.lower_bounds_]
-    mixture.lower_bound_ -= frame.log_jacobian
+    observed = weight @ ~np.isnan(rows) / weight.sum()
+    log_jacobian = float(observed @ np.log(frame.scale))
+    mixture.lower_bounds_ = [b - log_jacobian for b in mixture.lower_bounds_]
+    mixture.lower_bound_ -= log_jacobian
 
 
 def _nearest(mixtures, priors, rows):

@@ -192,6 +192,12 @@ class LazyRows:
         [sums] = self.summed(_method, mixture, method)
         return sums.tolist()
 
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        facts = [fact for fact in self.facts if fact[0]]
+        low = np.min([fact[3] for fact in facts], axis=0)
+        return low, np.max([fact[4] for fact in facts], axis=0)
+
     def _call(self, function, arguments):
         return partial(_on_rows, function, self.dtype, arguments)
 
@@ -268,17 +274,17 @@ class DaskSource(ArraySource):
     @classmethod
     def of(cls, rows, sample_weight=None, *, per_feature=True):
         """Return the source of rows that have been counted."""
-        facts = [fact for fact in rows.facts if fact[0]]
-        low = np.min([fact[3] for fact in facts], axis=0)
-        high = np.max([fact[4] for fact in facts], axis=0)
         frame = Frame.of_sums(
-            low,
-            high,
+            *rows.extremes(),
             rows.total_weight,
             lambda *arguments: rows.summed(_powers, *arguments)[0],
             per_feature=per_feature,
         )
         return cls(rows, None, frame)
+
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        return self.rows.extremes()
 
     @cached_property
     def total_weight(self):
@@ -318,13 +324,14 @@ class DaskSource(ArraySource):
 
     def _expectation(self, mixture, within):
         sums = self.rows.summed(_statistics, self.frame, mixture, within)
-        return Statistics(*sums, mixture.means, type(mixture.covariances))
+        form = type(mixture.covariances)
+        return Statistics(*sums[:4], mixture.means, form, *sums[4:])
 
     def _moments_about(self, responsibilities, origin, form):
         sizes = [fact[0] for fact in self.rows.facts]
         parts = np.split(responsibilities, np.cumsum(sizes)[:-1])
         sums = self.rows.summed(_moments, self.frame, origin, form, parts=parts)
-        return Statistics(*sums, origin, form)
+        return Statistics(*sums[:4], origin, form)
 
 
 # ---- predictions ----
@@ -341,9 +348,9 @@ def apply(estimator, method, X):
         dtype = np.dtype(np.intp) if method == "predict" else dtype
         meta = np.empty((0,), dtype)
         return rows.map_blocks(call, drop_axis=1, dtype=dtype, meta=meta)
-    n_components = model.mixture.n_components
-    chunks = rows.chunks[0], (n_components,)
-    meta = np.empty((0, n_components), dtype)
+    n_columns = len(model.mixture.shares)
+    chunks = rows.chunks[0], (n_columns,)
+    meta = np.empty((0, n_columns), dtype)
     return rows.map_blocks(call, chunks=chunks, dtype=dtype, meta=meta)
 
 
@@ -446,7 +453,7 @@ def _moments(rows, sample_weight, frame, origin, form, responsibilities):
 
 
 def _arrays(sums):
-    return sums.count, sums.first, sums.second, sums.log_likelihood
+    return sums.count, sums.first, sums.second, sums.log_likelihood, sums.noise
 
 
 def _taken(rows, sample_weight, indices):

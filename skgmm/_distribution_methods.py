@@ -86,7 +86,7 @@ class DistributionMethods:
         >>> waiting.mean().round(1)
         array([54.2])
         """
-        model = self._model()
+        model = self._gaussians("condition")
         known = check_features(features, model.mixture.n_features, self._names())
         if len(known) == model.mixture.n_features:
             raise ValueError(
@@ -96,6 +96,17 @@ class DistributionMethods:
         values = check_values(values, len(known))
         left = [j for j in range(model.mixture.n_features) if j not in known]
         return self._with_mixture(model.mixture.given(known).at(values), left)
+
+    def _gaussians(self, question):
+        """Return the model, after a check that it has no noise."""
+        model = self._model()
+        if model.mixture.noise is not None:
+            raise ValueError(
+                f"{question} is of a density that integrates to one; with noise, whose "
+                "density is constant everywhere, it does not. Ask the Gaussians alone: "
+                "without_noise()."
+            )
+        return model
 
     def _complete_rows(self, X):
         """Return the model and the checked rows of X, none of them with holes."""
@@ -174,8 +185,8 @@ class DistributionMethods:
         >>> mixture.cdf([[2.0]])
         array([0.5])
         """
-        model, X = self._complete_rows(X)
-        mixture = model.mixture
+        mixture = self._gaussians("cdf").mixture
+        _, X = self._complete_rows(X)
         if mixture.n_features == 1:
             x = X[:, 0].astype(np.float64)
             line = _distribution.line(mixture)
@@ -216,7 +227,7 @@ class DistributionMethods:
         >>> mixture.quantile([0.05, 0.5, 0.95]).round(3)
         array([-1.282,  2.   ,  5.282])
         """
-        mixture = self._model().mixture
+        mixture = self._gaussians("quantile").mixture
         if mixture.n_features != 1:
             raise ValueError(
                 "quantile is of one feature; this mixture has "
@@ -236,7 +247,7 @@ class DistributionMethods:
         -------
         mean : ndarray of shape (n_features,)
         """
-        model = self._model()
+        model = self._gaussians("mean")
         return _distribution.mean(model.mixture).astype(model.dtype)
 
     def covariance(self):
@@ -248,7 +259,7 @@ class DistributionMethods:
             The mean of the covariances of the components plus the covariance of
             their means.
         """
-        model = self._model()
+        model = self._gaussians("covariance")
         return _distribution.covariance(model.mixture).astype(model.dtype)
 
     def modes(self):
@@ -277,7 +288,7 @@ class DistributionMethods:
         >>> mixture.modes().round(3)  # two components, but one hill
         array([[0.445]])
         """
-        model = self._model()
+        model = self._gaussians("modes")
         return _distribution.modes(model.mixture).astype(model.dtype)
 
     # ---- information ------------------------------------------------------
@@ -313,9 +324,10 @@ class DistributionMethods:
         >>> round(mixture.entropy().value, 4)  # log 2 + (log(2 pi) + 1) / 2
         2.1121
         """
+        mixture = self._gaussians("entropy").mixture
         check_count(n_samples, least=2)
         rng = self._generator(random_state)
-        return _divergence.entropy(self._model().mixture, n_samples, rng)
+        return _divergence.entropy(mixture, n_samples, rng)
 
     def kl_divergence(self, other, n_samples=10_000, *, random_state=None):
         """Return the Kullback-Leibler divergence to another mixture.
@@ -362,7 +374,7 @@ class DistributionMethods:
                 f"other must be a fitted mixture of skgmm; got {type(other).__name__}."
                 " Convert one of scikit-learn with GaussianMixture.from_sklearn."
             )
-        p, q = self._model().mixture, other._model().mixture
+        p, q = (one._gaussians("kl_divergence").mixture for one in (self, other))
         if p.n_features != q.n_features:
             raise ValueError(
                 f"other must have {p.n_features} features, as this mixture; got "
@@ -429,7 +441,7 @@ class DistributionMethods:
         content = check_probabilities(content, "content", ends=False)
         check_count(n_samples, least=2)
         rng = self._generator(random_state)
-        mixture = self._model().mixture
+        mixture = self._gaussians("highest_density_level").mixture
         levels = _distribution.density_levels(mixture, content, n_samples, rng)
         return float(levels) if content.ndim == 0 else levels
 

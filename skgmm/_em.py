@@ -23,6 +23,13 @@ _SLOWEST = 1 - 1e-4
 _SMALLEST_WEIGHT = 1e-8
 
 
+ALL_NOISE = (
+    "noise takes all rows, since its density, one over the volume, is above that of "
+    "the components everywhere; give a larger volume as noise, or noise=True for that "
+    "of the box of the rows"
+)
+
+
 class StartFailed(ValueError):
     """Raised when the iteration cannot go on from a start."""
 
@@ -69,12 +76,15 @@ class Problem:
     regularisation : PseudoObservations or Ridge
     n_observations : float, optional
         How many the rows stand for, if they are a sample.
+    noise : Noise, optional
+        With the weight that it begins with.
     """
 
     source: object
     family: object
     regularisation: object
     n_observations: float | None = None
+    noise: object | None = None
 
     def on(self, sample):
         """Return the same problem on a sample of its rows."""
@@ -83,6 +93,8 @@ class Problem:
     def expectation(self, mixture):
         """Return the statistics under a mixture, and the objective there."""
         statistics = self.source.statistics(mixture)
+        if statistics.noise > 0 and not statistics.count.any():
+            raise StartFailed(ALL_NOISE)
         return statistics, self._objective(mixture, statistics.log_likelihood)
 
     def log_likelihood(self, fit):
@@ -95,7 +107,19 @@ class Problem:
 
         It is no worse than a ``previous`` one, see `Family.maximise`.
         """
-        return self.family.maximise(statistics, self.regularisation, previous)
+        mixture = self.family.maximise(statistics, self.regularisation, previous)
+        mass = statistics.noise
+        return self.noisy(mixture, mass / (statistics.count.sum() + mass))
+
+    def noisy(self, mixture, share=np.nan):
+        """Return a mixture with the noise of the problem, or without if it has none.
+
+        The share of the noise is that given or, if that is NaN, the initial one.
+        """
+        noise = self.noise
+        if noise is not None and not np.isnan(share):
+            noise = replace(noise, weight=float(share))
+        return mixture if noise is mixture.noise else replace(mixture, noise=noise)
 
     def projection(self, mixture, near):
         """Return the mixture of the family that is nearest to one."""
@@ -178,7 +202,7 @@ class Problem:
     def _in_one_call(self):
         """Whether steps may be made in one call to the kernels, if these can."""
         closed = self.family.unconstrained and self.source.complete
-        return bool(closed and self.regularisation.terms)
+        return bool(closed and self.noise is None and self.regularisation.terms)
 
     def rank(self, fit):
         """Return a key by which fits are sorted.
@@ -322,7 +346,7 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
         Its objective is that of the mixture returned.
     """
     one_step = problem.family.form.closed and problem.source.complete
-    if start.n_components == 1 and max_iter > 0 and one_step:
+    if start.n_components == 1 and max_iter > 0 and one_step and not problem.noise:
         return problem.single_gaussian()
     climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
@@ -438,7 +462,7 @@ def _leaps(climb, tol):
             return
         second = climb.next()
         mixtures = base.mixture, first.mixture, second
-        if min(mixture.weights.min() for mixture in mixtures) < _SMALLEST_WEIGHT:
+        if min(mixture.shares.min() for mixture in mixtures) < _SMALLEST_WEIGHT:
             # A component that dies has no logarithm, nor a rate to be guessed from.
             _steps(climb, tol)
             return
@@ -504,7 +528,7 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
             with single_threaded_blas():
-                beginning = rest or start.make(problem, rng, index)
+                beginning = rest or _beginning(problem, start, rng, index)
                 rest, why = None, failure and str(failure)
                 now = Runs(index, tuple(fits), why, rng.get_state())
                 pause = checkpoint and partial(_save, checkpoint, now)
@@ -524,6 +548,12 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             ConvergenceWarning,
         )
     return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
+
+
+def _beginning(problem, start, rng, index):
+    mixture = start.make(problem, rng, index)
+    share = np.nan if mixture.noise is None else mixture.noise.weight
+    return problem.noisy(mixture, share)
 
 
 def _save(checkpoint, runs, rest):

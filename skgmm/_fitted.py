@@ -54,7 +54,9 @@ class Model:
 
     def n_parameters(self):
         """Return the number of free parameters."""
-        return self.family.n_parameters(*self.mixture.means.shape)
+        noise = self.mixture.noise
+        own = 0 if noise is None else noise.n_parameters
+        return self.family.n_parameters(*self.mixture.means.shape) + own
 
 
 def lazily(method):
@@ -87,6 +89,18 @@ class FittedMixture(DistributionMethods):
     @weights_.setter
     def weights_(self, value):
         self._assign("weights_", value)
+
+    @property
+    def noise_weight_(self):
+        """Share of the noise in the mixture; 0 without."""
+        noise = self._model().mixture.noise
+        return 0.0 if noise is None else noise.weight
+
+    @property
+    def noise_log_density_(self):
+        """Log-density of the noise; minus infinity without."""
+        noise = self._model().mixture.noise
+        return -np.inf if noise is None else noise.log_density
 
     @property
     def means_(self):
@@ -186,7 +200,10 @@ class FittedMixture(DistributionMethods):
         family = model.family if model else self._family(np.shape(known["means_"])[-1])
         arrays = (known[name] for name in names)
         changed = make_model(*arrays, family=family, names=names)
-        return replace(changed, dtype=model.dtype) if model else changed
+        if model is None:
+            return changed
+        mixture = replace(changed.mixture, noise=model.mixture.noise)
+        return replace(changed, mixture=mixture, dtype=model.dtype)
 
     def _family(self, n_features):
         """Return the family that the parameters of the estimator ask for."""
@@ -286,6 +303,8 @@ class FittedMixture(DistributionMethods):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            With noise, -1 for the rows that are more probably noise than of any
+            component.
         """
         model, X = self._rows(X)
         return model.mixture.labels(X)
@@ -302,7 +321,8 @@ class FittedMixture(DistributionMethods):
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
             Given the observed values.  Rows sum to one, also for rows far from all
-            components.
+            components.  With noise there is one more column, the last, so that the
+            label -1 is its index too.
         """
         return np.exp(self.predict_log_proba(X))
 
@@ -317,7 +337,8 @@ class FittedMixture(DistributionMethods):
         Returns
         -------
         log_responsibilities : ndarray of shape (n_samples, n_components)
-            In nats; minus infinity for a component of weight zero.
+            In nats; minus infinity for a component of weight zero.  With noise there
+            is one more column, the last.
         """
         model, X = self._rows(X)
         with np.errstate(over="ignore"):
@@ -463,7 +484,8 @@ class FittedMixture(DistributionMethods):
         -------
         X : ndarray of shape (n_samples, n_features)
         y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
+            The component that each row was drawn from; -1 for noise, which is drawn
+            from its box.
         """
         model = self._model()
         if not isinstance(n_samples, Integral):
@@ -474,9 +496,11 @@ class FittedMixture(DistributionMethods):
                 "of rows wanted."
             )
         rng = self._generator(random_state)
-        counts = rng.multinomial(n_samples, model.mixture.weights)
-        rows = model.mixture.sample(counts, rng)
+        mixture = model.mixture
+        counts = rng.multinomial(n_samples, mixture.shares)
+        rows = mixture.sample(counts, rng)
         labels = np.repeat(np.arange(len(counts)), counts)
+        labels[labels == mixture.n_components] = -1
         if shuffle:
             order = rng.permutation(n_samples)
             rows, labels = rows[order], labels[order]
@@ -494,6 +518,12 @@ def check_mixture(mixture):
     if not isinstance(mixture, FittedMixture):
         raise ValueError(
             f"mixture must be a fitted mixture of skgmm; got {type(mixture).__name__}."
+        )
+    if mixture.noise_weight_ > 0:
+        raise ValueError(
+            "mixture must have no noise component; got one with noise_weight_="
+            f"{mixture.noise_weight_:.4g}. Fit one with noise=False, or take its "
+            "without_noise()."
         )
 
 

@@ -112,12 +112,16 @@ class Frame:
         """Return a mixture of the user's units in these coordinates."""
         means = (mixture.means - self.centre) / self.scale
         covariances = mixture.covariances.rescaled(1.0 / self.scale)
-        return Mixture(mixture.weights, means, covariances)
+        noise = mixture.noise
+        noise = noise and noise.moved(-self.centre / self.scale, 1.0 / self.scale)
+        return Mixture(mixture.weights, means, covariances, noise)
 
     def outward(self, mixture):
         """Return a mixture of these coordinates in the user's units."""
         means = self.centre + self.scale * mixture.means
-        return Mixture(mixture.weights, means, mixture.covariances.rescaled(self.scale))
+        covariances = mixture.covariances.rescaled(self.scale)
+        noise = mixture.noise and mixture.noise.moved(self.centre, self.scale)
+        return Mixture(mixture.weights, means, covariances, noise)
 
 
 def _blocks(rows):

@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
-from . import _threads, kernels
-from ._frame import Frame
+from . import _noise, _threads, kernels
+from ._frame import Frame, extremes
 from ._mixture import Mixture
 from ._regularisation import PseudoObservations
 from ._sources import ArraySource
@@ -83,6 +83,10 @@ class HolesSource:
         """The weight of the heaviest row."""
         return float(np.max(self.sample_weight))
 
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        return extremes(self.rows, holes=True)
+
     @cached_property
     def log_jacobian(self):
         """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
@@ -126,9 +130,10 @@ class HolesSource:
         general = mixture.general()
         frame, varies = self.frame, ~self.frame.constant
         form, origin = type(mixture.covariances), mixture.means
+        passes = kernels if mixture.noise is None else _noise
 
         def part(chunk):
-            count, first, second, log_likelihood = kernels.statistics_with_holes(
+            count, first, second, *others = passes.statistics_with_holes(
                 rows[chunk],
                 weight[chunk],
                 frame.centre,
@@ -138,7 +143,7 @@ class HolesSource:
                 varies,
             )
             moments = count, first, form.from_general(second)
-            return Statistics(*moments, log_likelihood, origin, form)
+            return Statistics(*moments, others[0], origin, form, *others[1:])
 
         parts = [complete.statistics(mixture)] if len(complete.rows) else []
         chunks = _threads.chunks(len(rows), origin) if len(rows) else []

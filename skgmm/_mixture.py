@@ -6,24 +6,28 @@ import numpy as np
 
 from . import _threads, kernels
 from ._files import Blocks
+from ._noise import Noise
 from .forms import Covariances, frozen
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A mixture of K Gaussians in D dimensions.
+    """A mixture of K Gaussians in D dimensions, and noise if wanted.
 
     Attributes
     ----------
     weights : ndarray of shape (K,)
-        Mixing weights; they sum to one, some may be zero.
+        Mixing weights of the Gaussians; they sum to one, some may be zero.
     means : ndarray of shape (K, D)
     covariances : Covariances
+    noise : Noise or None
+        Comes after the Gaussians where parts are counted.
     """
 
     weights: np.ndarray
     means: np.ndarray
     covariances: Covariances
+    noise: Noise | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "weights", frozen(self.weights))
@@ -31,7 +35,7 @@ class Mixture:
 
     def __reduce__(self):
         arrays = np.array(self.weights), np.array(self.means)
-        return Mixture, (*arrays, self.covariances)
+        return Mixture, (*arrays, self.covariances, self.noise)
 
     @property
     def n_components(self):
@@ -42,6 +46,21 @@ class Mixture:
     def n_features(self):
         """D."""
         return self.means.shape[1]
+
+    @property
+    def shares(self):
+        """Weights of all parts, (K,) or, with that of the noise, (K + 1,)."""
+        if self.noise is None:
+            return self.weights
+        share = self.noise.weight
+        return np.append((1.0 - share) * self.weights, share)
+
+    def with_shares(self, shares):
+        """Return the same mixture with such `shares`."""
+        if self.noise is None:
+            return replace(self, weights=shares)
+        weights, noise = shares[:-1], replace(self.noise, weight=float(shares[-1]))
+        return replace(self, weights=weights / weights.sum(), noise=noise)
 
     def log_density(self, rows):
         """Return the log-densities of rows (n, D), shape (n,).
@@ -70,9 +89,10 @@ class Mixture:
     def log_responsibilities(self, rows):
         """Return the log-densities (n,) and log-responsibilities (n, K).
 
-        A row too far away for any density belongs to the nearest component.
+        A row too far away for any density belongs to the nearest component.  With noise
+        there are K + 1, the last those of the noise.
         """
-        densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
+        densities, out = np.empty(len(rows)), np.empty((len(rows), len(self.shares)))
 
         def part(chunk, block):
             if kernels.has_holes(block):
@@ -83,6 +103,10 @@ class Mixture:
             if far.size:
                 logs[far] = -np.inf
                 logs[far, self._nearest(block[far])] = 0.0
+            if self.noise is not None:
+                total, gaussian, noise = self.noise.mixed(block, densities[chunk])
+                logs = np.column_stack([logs + gaussian[:, np.newaxis], noise])
+                densities[chunk] = total
             out[chunk] = logs
 
         self._in_chunks(part, rows)
@@ -114,18 +138,22 @@ class Mixture:
         return sums.tolist()
 
     def labels(self, rows):
-        """Return the most probable components of rows, shape (n,)."""
+        """Return the most probable components of rows, shape (n,); -1 is noise."""
         out = np.empty(len(rows), dtype=np.intp)
 
         def part(chunk, block):
             if kernels.has_holes(block):
                 largest, logs = self._with_holes(block)
                 labels = logs.argmax(axis=1)
+                largest = largest + logs.max(axis=1)
             else:
                 largest, labels = kernels.labels(block, self)
-            far = np.flatnonzero(largest == -np.inf)
+            far = np.flatnonzero(~(largest > -np.inf))
             if far.size:
                 labels[far] = self._nearest(block[far])
+            if self.noise is not None:
+                gaussian = largest + self.noise.log_rest
+                labels[~(gaussian >= self.noise.log_joint(block))] = -1
             out[chunk] = labels
 
         self._in_chunks(part, rows)
@@ -164,13 +192,15 @@ class Mixture:
 
     def _log_density(self, rows):
         if kernels.has_holes(rows):
-            return self._with_holes(rows)[0]
-        return kernels.log_density(rows, self)
+            densities = self._with_holes(rows)[0]
+        else:
+            densities = kernels.log_density(rows, self)
+        return densities if self.noise is None else self.noise.mixed(rows, densities)[0]
 
     def _with_holes(self, rows):
         """Return log-densities and log-responsibilities of rows of which some have NaN.
 
-        Those of complete rows are what they are without the others.
+        Of the Gaussians; those of complete rows are what they are without the others.
         """
         densities, out = np.empty(len(rows)), np.empty((len(rows), self.n_components))
         order, patterns = kernels.Patterns.of(rows)
@@ -218,15 +248,15 @@ class Mixture:
         return np.array(answer)
 
     def sample(self, counts, rng):
-        """Draw ``counts[k]`` rows of each component, one component after another."""
-        noise = rng.standard_normal((int(np.sum(counts)), self.n_features))
-        parts = np.split(noise, np.cumsum(counts)[:-1])
-        return np.concatenate(
-            [
-                self.means[k] + self.covariances.colorize(k, part)
-                for k, part in enumerate(parts)
-            ]
-        )
+        """Draw ``counts[k]`` rows of each part, one part after another."""
+        counts, of_noise = counts[: self.n_components], counts[self.n_components :]
+        normal = rng.standard_normal((int(np.sum(counts)), self.n_features))
+        parts = np.split(normal, np.cumsum(counts)[:-1])
+        rows = [
+            self.means[k] + self.covariances.colorize(k, part)
+            for k, part in enumerate(parts)
+        ]
+        return np.concatenate(rows + [self.noise.sample(n, rng) for n in of_noise])
 
     def take(self, indices):
         """Return the mixture of the components ``indices``.
@@ -237,12 +267,15 @@ class Mixture:
         copies = np.bincount(indices, minlength=self.n_components)[indices]
         weights = self.weights[indices] / copies
         covariances = self.covariances.take(indices)
-        return Mixture(weights / weights.sum(), self.means[indices], covariances)
+        weights = weights / weights.sum()
+        return Mixture(weights, self.means[indices], covariances, self.noise)
 
     def marginal(self, features):
         """Return the mixture of the features ``features``, in their order."""
         means = self.means[:, features]
-        return Mixture(self.weights, means, self.covariances.marginal(features))
+        covariances = self.covariances.marginal(features)
+        noise = self.noise and self.noise.marginal(features)
+        return Mixture(self.weights, means, covariances, noise)
 
     def given(self, features):
         """Return the distributions of the other features, given ``features``.

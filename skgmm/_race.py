@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from . import kernels
-from ._em import Problem, StartFailed, still_to_gain
+from ._em import ALL_NOISE, Problem, StartFailed, still_to_gain
 from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture
 from ._threads import ordered_map
@@ -134,7 +134,7 @@ class Field:
         problem = self.problem
         if problem.family.equal_weights:
             return problem.expectation(mixture)[0].count
-        return mixture.weights * problem.source.total_weight
+        return mixture.shares[: mixture.n_components] * problem.source.total_weight
 
     def start(self, mixture):
         """Return the run from a mixture, some steps on, or None if it fails."""
@@ -203,7 +203,10 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     failures, metrics = [], (field.standardised, field.sphered)
     runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
     if not runs:
-        no_start = StartFailed("no start of the race could be climbed from")
+        reason = "no start of the race could be climbed from"
+        if field.problem.noise is not None:
+            reason = f"{reason}, perhaps because {ALL_NOISE}"
+        no_start = StartFailed(reason)
         raise failures[0] if failures else no_start
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
@@ -402,6 +405,8 @@ def _shares(field, mixture):
     """Return the responsibilities (m, K) of the rows."""
     densities, logs = kernels.log_responsibilities(field.rows, mixture)
     logs[~np.isfinite(densities)] = -np.inf
+    if mixture.noise is not None:
+        logs += mixture.noise.mixed(field.rows, densities)[1][:, np.newaxis]
     return np.exp(logs)
 
 
@@ -420,7 +425,7 @@ def _grown(field, mixture, k, mass):
         covariances = mixture.covariances.halved(k, offset)
     except NotPositiveDefinite:
         return None
-    run = Run(Mixture(weights, means, covariances), (-np.inf,))
+    run = Run(Mixture(weights, means, covariances, mixture.noise), (-np.inf,))
     return field.advance(run, SPLIT_STEPS)
 
 

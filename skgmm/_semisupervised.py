@@ -7,7 +7,9 @@ from scipy.special import logsumexp
 
 from ._em import has_converged
 from ._frame import Frame
+from ._missing import HolesSource
 from ._sources import ArraySource
+from .kernels import has_holes
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +112,16 @@ class PartlyLabelled:
         present = share > 0
         rows = np.concatenate([self.rows[c], self.unknown[present]])
         weight = np.concatenate([self.weights[c], share[present]])
-        source = ArraySource(rows, weight, self.frame)
         previous = model.mixtures[c]
-        statistics = source.statistics(previous)
+        statistics = self._source(rows, weight, c).statistics(previous)
         return self.families[c].maximise(statistics, self.regularisation, previous)
+
+    def _source(self, rows, weight, c):
+        """Return the source of rows, without those of which nothing was observed."""
+        if not has_holes(rows):
+            return ArraySource(rows, weight, self.frame)
+        seen = ~np.isnan(rows).all(axis=1)
+        return HolesSource(rows[seen], weight[seen], self.frame, self.families[c].form)
 
 
 def in_itself(frame):

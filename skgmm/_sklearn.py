@@ -19,6 +19,11 @@ def to_sklearn(estimator):
     from sklearn.mixture import GaussianMixture
 
     model = estimator._model()
+    if model.mixture.noise is not None:
+        raise ValueError(
+            "sklearn.mixture.GaussianMixture has no noise component; convert the "
+            "Gaussians alone: without_noise().to_sklearn()."
+        )
     known = inspect.signature(GaussianMixture).parameters
     kept = {k: v for k, v in estimator.get_params(False).items() if k in known}
     starts = GaussianMixture._parameter_constraints["init_params"][0].options

@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
-from . import _threads, kernels
+from . import _noise, _threads, kernels
 from ._files import Blocks
-from ._frame import Frame
+from ._frame import Frame, extremes
 from ._mixture import Mixture
 from ._statistics import Statistics
 
@@ -65,6 +65,10 @@ class ArraySource:
         n_rows, n_features = self.rows.shape
         return n_rows * n_features * (n_features + 10)
 
+    def extremes(self):
+        """Return the smallest and the largest values of the features."""
+        return extremes(self.rows)
+
     @property
     def log_jacobian(self):
         """What ``log p(x)`` of an observation is short of ``log p(z)``, on average."""
@@ -75,15 +79,16 @@ class ArraySource:
         covariances = mixture.covariances
         within = not covariances.follow_from_total(mixture.means)
         statistics = self._expectation(mixture, within)
-        if within:
+        if within or mixture.noise is not None:
             return statistics
         return statistics.with_total(*self.total(type(covariances)))
 
     def _expectation(self, mixture, within):
         """Return the sums of an E-step, second moments among them if `within`."""
+        statistics = kernels.statistics if mixture.noise is None else _noise.statistics
 
         def part(chunk, rows):
-            return kernels.statistics(*self._part(chunk, rows), mixture, within=within)
+            return statistics(*self._part(chunk, rows), mixture, within=within)
 
         return self._sum(part, mixture.means, type(mixture.covariances))
 
@@ -216,7 +221,8 @@ class ArraySource:
 
     def _sum(self, statistics, origin, form):
         def part(item):
-            return Statistics(*statistics(*item), origin, form)
+            sums = statistics(*item)
+            return Statistics(*sums[:4], origin, form, *sums[4:])
 
         chunks = _threads.chunks(len(self.rows), origin)
         blocks = Blocks(self.rows, chunks)

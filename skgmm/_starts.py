@@ -42,13 +42,13 @@ class Start:
     @classmethod
     def at(cls, mixture):
         """Return the start at a mixture in the user's units."""
-        parts = mixture.weights, mixture.means, mixture.covariances
-        given = dict(zip(("weights", "means", "covariances"), parts, strict=True))
+        names = "weights", "means", "covariances", "noise"
+        given = {name: getattr(mixture, name) for name in names}
         return cls(mixture.n_components, None, given, varies=False)
 
     def make(self, problem, rng, index):
         """Return the start number ``index``, in the frame of the problem."""
-        if self.given.keys() == {"weights", "means", "covariances"}:
+        if self.given.keys() >= {"weights", "means", "covariances"}:
             return problem.source.frame.inward(Mixture(**self.given))
         propose = self._nearest_means if "means" in self.given else self.propose
         mixture = propose(problem, self.n_components, rng, index)

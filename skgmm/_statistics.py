@@ -27,6 +27,8 @@ class Statistics:
         lost however far the means are from zero.
     form : type
         The class of covariances that the second moments are for.
+    noise : float, default=nan
+        Weight of the rows that are noise; NaN if nobody asked.
     """
 
     count: np.ndarray
@@ -35,6 +37,7 @@ class Statistics:
     log_likelihood: float
     origin: np.ndarray
     form: type[Covariances]
+    noise: float = np.nan
 
     def __add__(self, other):
         """Return the statistics of both sets of rows (about the same origin)."""
@@ -45,6 +48,7 @@ class Statistics:
             self.log_likelihood + other.log_likelihood,
             self.origin,
             self.form,
+            self.noise + other.noise,
         )
 
     @classmethod
@@ -55,12 +59,13 @@ class Statistics:
         matrices are not copied for each part.
         """
         total = next(parts)
-        log_likelihood = total.log_likelihood
+        log_likelihood, noise = total.log_likelihood, total.noise
         for part in parts:
             for mine, other in zip(total._moments(), part._moments(), strict=True):
                 mine += other
             log_likelihood += part.log_likelihood
-        return replace(total, log_likelihood=log_likelihood)
+            noise += part.noise
+        return replace(total, log_likelihood=log_likelihood, noise=noise)
 
     def _moments(self):
         return self.count, self.first, self.second
@@ -76,8 +81,8 @@ class Statistics:
     def scaled(self, factor):
         """Return the statistics of the rows with ``factor`` times their weights."""
         moments = (factor * part for part in self._moments())
-        log_likelihood = factor * self.log_likelihood
-        return Statistics(*moments, log_likelihood, self.origin, self.form)
+        sums = factor * self.log_likelihood, self.origin, self.form, factor * self.noise
+        return Statistics(*moments, *sums)
 
     def about(self, origin):
         """Return the same statistics about another origin (K, D)."""

@@ -71,6 +71,9 @@ def _facts(estimator, model):
         "covariances": f"{family.name}{code}",
         "free parameters": str(model.n_parameters()),
     }
+    if model.mixture.noise is not None:
+        share, log_density = estimator.noise_weight_, estimator.noise_log_density_
+        out["noise"] = f"{share:.4f} of all, log-density {log_density:.6g}"
     if hasattr(estimator, "converged_"):
         how = "yes" if estimator.converged_ else "no"
         iterations = _count(estimator.n_iter_, "iteration")

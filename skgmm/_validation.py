@@ -189,6 +189,8 @@ def check_stream(model, *new):
     """Raise unless a stream can go on from a model: see `_check_same`."""
     what = "partial_fit goes on from the present mixture"
     remedy = "Call fit, or partial_fit of a clone, for a new one."
+    if model.mixture.noise is not None:
+        raise ValueError(f"{what}, which has noise: it knows none. {remedy}")
     _check_same(model, *new, what, remedy)
 
 
@@ -233,6 +235,11 @@ def check_no_constraint(estimator):
                 f"{name}={value!r} is for fit: partial_fit knows no such parameter. "
                 "Leave it at None."
             )
+    if estimator.noise is not False:
+        raise ValueError(
+            f"noise={estimator.noise!r} is for fit: partial_fit knows no noise, whose "
+            "box is that of all rows. Set noise=False, or fit a sample of the rows."
+        )
 
 
 def check_enough_rows(n_rows, n_components):

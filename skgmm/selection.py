@@ -292,6 +292,11 @@ class _Comparison:
     """The fits of K and of K + 1 components to rows."""
 
     def __init__(self, template, X, weight, rng):
+        if template.noise is not False:
+            raise ValueError(
+                f"noise={template.noise!r} is not for likelihood_ratio_test, whose "
+                "resamples are of Gaussians only. Set noise=False."
+            )
         self._template, self._rng, self._dtype = template, rng, X.dtype
         family = template._family(X.shape[1])
         source = _source(X, weight, 0.0, family, template.n_components + 1)

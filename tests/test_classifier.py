@@ -286,6 +286,136 @@ def test_unknown_rows_help():
     assert np.median(gains) > 0
 
 
+# ---- missing features -------------------------------------------------------
+def with_holes(X, share=0.2, seed=0):
+    """Return rows with cells that are missing at random, one row of them all."""
+    X = X.copy()
+    X[np.random.default_rng(seed).random(X.shape) < share] = np.nan
+    X[5] = np.nan
+    return X
+
+
+def completed(row, mean, matrix):
+    """Return a row, completed, and its conditional covariance (D, D)."""
+    o, m = np.flatnonzero(~np.isnan(row)), np.flatnonzero(np.isnan(row))
+    slope = matrix[np.ix_(m, o)] @ np.linalg.inv(matrix[np.ix_(o, o)])
+    out, spread = row.copy(), np.zeros_like(matrix)
+    out[m] = mean[m] + slope @ (row[o] - mean[o])
+    spread[np.ix_(m, m)] = matrix[np.ix_(m, m)] - slope @ matrix[np.ix_(o, m)]
+    return out, spread
+
+
+@types
+def test_missing_features_are_integrated_out(covariance_type):
+    X, y, new = problem()
+    X, new = with_holes(X), with_holes(new)
+    classifier = GaussianMixtureClassifier(2, covariance_type=covariance_type)
+    classifier.fit(X, y)
+    joint = np.zeros((len(new), 3))
+    for c, mixture in enumerate(classifier.mixtures_):
+        matrices = mixture._model().mixture.covariances.dense()
+        for i, row in enumerate(new):
+            seen = ~np.isnan(row)
+            densities = [
+                weight
+                * multivariate_normal(m[seen], v[np.ix_(seen, seen)]).pdf(row[seen])
+                if seen.any()
+                else weight
+                for weight, m, v in zip(
+                    mixture.weights_, mixture.means_, matrices, strict=True
+                )
+            ]
+            joint[i, c] = classifier.priors_[c] * sum(densities)
+    expected = joint / joint.sum(axis=1, keepdims=True)
+    proba = classifier.predict_proba(new)
+    np.testing.assert_allclose(proba, expected, 1e-9, 1e-12)
+    np.testing.assert_allclose(proba[5], classifier.priors_, 1e-12)
+    np.testing.assert_array_equal(classifier.predict(new), expected.argmax(axis=1))
+
+
+def test_classes_with_missing_features_are_fitted_as_mixtures_are():
+    X, y, _ = problem()
+    X = with_holes(X)
+    classifier = GaussianMixtureClassifier(reg_covar=1e-3).fit(X, y)
+    for c, mixture in enumerate(classifier.mixtures_):
+        alone = GaussianMixture(reg_covar=1e-3).fit(X[y == c])
+        np.testing.assert_allclose(mixture.means_, alone.means_, 1e-6, 1e-6)
+        np.testing.assert_allclose(mixture.covariances_, alone.covariances_, 1e-5, 1e-5)
+        assert mixture.lower_bound_ == pytest.approx(alone.lower_bound_, abs=1e-7)
+        assert mixture.score(X[y == c]) == pytest.approx(mixture.lower_bound_, abs=1e-7)
+    np.testing.assert_allclose(classifier.priors_, np.bincount(y) / len(y), 1e-12)
+
+
+def test_em_over_unknown_labels_and_missing_features_stays_where_brute_force_does():
+    X, y, _ = partly(1)
+    X = with_holes(X)
+    classifier = GaussianMixtureClassifier(tol=1e-12, unknown=-1, reg_covar=0).fit(X, y)
+    known = np.column_stack([y == 0, y == 1])
+    r = np.where((y == -1)[:, np.newaxis], classifier.predict_proba(X), known)
+    np.testing.assert_allclose(classifier.priors_, r.mean(axis=0), 1e-6)
+    seen = ~np.isnan(X).all(axis=1)
+    for mixture, part in zip(classifier.mixtures_, r[seen].T, strict=True):
+        mean, matrix = mixture.means_[0], mixture.covariances_[0]
+        rows, spreads = zip(*(completed(x, mean, matrix) for x in X[seen]), strict=True)
+        covariance = np.cov(np.transpose(rows), aweights=part, ddof=0)
+        covariance += np.average(spreads, axis=0, weights=part)
+        np.testing.assert_allclose(
+            mean, np.average(rows, axis=0, weights=part), 1e-4, 1e-4
+        )
+        np.testing.assert_allclose(matrix, covariance, 1e-4, 1e-4)
+
+
+@settings(max_examples=5)
+@given(case=cases(max_components=3, max_features=3))
+def test_with_missing_features_weights_are_repeated_rows(case):
+    X = with_holes(np.column_stack([case.X, case.X[:, 0] ** 2]), seed=len(case.X))
+    y = np.where(np.arange(len(X)) % 3, np.arange(len(X)) % 2, -1)
+    weight = np.random.default_rng(0).integers(0, 3, len(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        one = GaussianMixtureClassifier(unknown=-1, max_iter=5).fit(X, y, weight)
+        other = GaussianMixtureClassifier(unknown=-1, max_iter=5).fit(
+            np.repeat(X, weight, axis=0), np.repeat(y, weight)
+        )
+    np.testing.assert_allclose(one.priors_, other.priors_, 1e-9)
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), 1e-6, 1e-8)
+
+
+def test_missing_features_help_more_than_rows_left_out():
+    gains = []
+    for seed in range(5):
+        X, y, new = problem(seed, n_rows=200)
+        truth = GaussianMixtureClassifier().fit(X, y).predict_log_proba(new)
+        X = with_holes(X, 0.3, seed)
+        whole = ~np.isnan(X).any(axis=1)
+        errors = [
+            np.abs(
+                GaussianMixtureClassifier().fit(X[rows], y[rows]).predict_log_proba(new)
+                - truth
+            ).mean()
+            for rows in (np.ones(len(X), dtype=bool), whole)
+        ]
+        gains.append(errors[1] / errors[0])
+    assert np.median(gains) > 1
+
+
+def test_a_feature_that_a_class_lacks():
+    X, y, _ = problem()
+    X[y == 1, 2] = np.nan
+    with pytest.raises(ValueError, match=r"Class 1 of y: X must have at least one obs"):
+        GaussianMixtureClassifier().fit(X, y)
+    X[:, 2] = np.nan
+    with pytest.raises(ValueError, match=r"^X must have at least one observed value"):
+        GaussianMixtureClassifier().fit(X, y)
+
+
+def test_infinite_values_are_refused():
+    X, y, _ = problem()
+    X[0, 0] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        GaussianMixtureClassifier().fit(X, y)
+
+
 def test_no_unknown_rows_change_nothing():
     X, y, new = problem()
     one = GaussianMixtureClassifier(2).fit(X, y)

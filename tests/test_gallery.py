@@ -58,6 +58,42 @@ def test_weights(run):
     assert np.abs(names["careless"].means_ - names["single"].means_).max() > 2
 
 
+def test_noise(run):
+    names, printed = run("noise")
+    mixture = names["mixture"]
+    np.testing.assert_allclose(mixture.means_, [[0, 0], [5, 3]], atol=0.15)
+    assert np.abs(names["plain"].means_ - mixture.means_).max() > 1
+    assert mixture.noise_weight_ == pytest.approx(0.25, abs=0.03)
+    assert "label -1: " in printed
+
+
+def test_classes(run):
+    names, _ = run("classes")
+    X, y = names["X"], names["y"]
+    assert [mixture.n_components for mixture in names["chosen"].mixtures_] == [2, 2]
+    assert names["chosen"].score(X, y) > names["one"].score(X, y) + 0.1
+
+
+def test_regression(run):
+    names, _ = run("regression")
+    assert names["held"] == pytest.approx(0.9, abs=0.03)
+    # The density of y integrates to one for each x.
+    step = names["answers"][1] - names["answers"][0]
+    mass = names["density"].reshape(201, 101).sum(axis=0) * step
+    np.testing.assert_allclose(mass, 1.0, atol=0.03)
+
+
+def test_missing(run):
+    names, _ = run("missing")
+    X, rows, filled = names["X"], names["rows"], names["filled"]
+    assert names["mixture"].mean()[1] == pytest.approx(X[:, 1].mean(), abs=1.5)
+    assert np.nanmean(rows[:, 1]) < X[:, 1].mean() - 4
+    long_ones = names["long_ones"]
+    found = [np.corrcoef(table[long_ones].T)[0, 1] for table in filled.values()]
+    truth = np.corrcoef(X[long_ones].T)[0, 1]
+    assert np.argmin(np.abs(np.array(found) - truth)) == 2
+
+
 def test_outliers(run):
     names, printed = run("outliers")
     np.testing.assert_array_equal(names["unusual"], [False, False, True, True])

@@ -216,6 +216,29 @@ def test_compiled_pass_equals_numpy(monkeypatch, shape, kind, dtype):
                 np.testing.assert_allclose(actual, wanted, 1e-12, atol)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 300), (3, 2, 700), (2, 5, 3000), (9, 12, 300)]
+)
+def test_compiled_densities_equal_numpy(monkeypatch, shape, dtype):
+    compiled = pytest.importorskip("skgmm.kernels.compiled")
+    X, _, _, mixture, patterns, _ = holes_problem(2, *shape, dtype)
+    weights = np.append(0.0, mixture.weights[1:]) if shape[0] > 1 else mixture.weights
+    mixture = Mixture(weights / weights.sum(), mixture.means, mixture.covariances)
+    expected = holes.log_responsibilities(X, mixture, patterns)
+    for isa in compiled.SUPPORTED:
+        monkeypatch.setattr(compiled, "instruction_set", isa)
+        for rows in (X, np.asfortranarray(X)):
+            answer = compiled.log_responsibilities_with_holes(rows, mixture, patterns)
+            for actual, wanted in zip(answer, expected, strict=True):
+                np.testing.assert_allclose(actual, wanted, 1e-11, 1e-11)
+    if dtype is np.float64:  # too far for any density
+        X[0] = np.where(np.isnan(X[0]), np.nan, 1e200)
+        answer = compiled.log_responsibilities_with_holes(X, mixture, patterns)
+        assert answer[0][0] == -np.inf
+        assert np.all(answer[0][1:] > -np.inf)
+
+
 def test_compiled_pass_checks_shapes():
     pytest.importorskip("skgmm.kernels.compiled")
     X, weight, frame, mixture, patterns, varies = holes_problem(1, 2, 3, 50, float)
@@ -226,6 +249,8 @@ def test_compiled_pass_checks_shapes():
             kernels.compiled.statistics_with_holes(
                 X, weight, *frame, mixture, wrong, varies
             )
+        with pytest.raises(ValueError, match="shape mismatch"):
+            kernels.compiled.log_responsibilities_with_holes(X, mixture, wrong)
 
 
 def test_matrices_that_rounding_made_singular_are_repaired():

@@ -211,7 +211,7 @@ class Family:
         covariances = regularisation.project(
             self, mixture.weights, mixture.covariances, near.covariances
         )
-        return Mixture(mixture.weights, mixture.means, covariances)
+        return replace(mixture, covariances=covariances)
 
     def values(self, count, scatter, previous):
         """Return the covariances, in the shape of the form, for counts above zero.

@@ -46,7 +46,9 @@ labels = _passes.labels
 whiteners = _passes.whiteners
 
 statistics_with_holes = getattr(_passes, "statistics_with_holes", holes.statistics)
-log_responsibilities_with_holes = holes.log_responsibilities
+log_responsibilities_with_holes = getattr(
+    _passes, "log_responsibilities_with_holes", holes.log_responsibilities
+)
 conditional_scatter = holes.conditional_scatter
 completed = holes.completed
 has_holes = holes.has_holes

@@ -80,6 +80,31 @@ def statistics_with_holes(
     return count, first, second, log_likelihood
 
 
+def log_responsibilities_with_holes(rows, mixture, patterns):
+    """See `holes.log_responsibilities`."""
+    shape = rows.shape[0], len(mixture.means)
+    if mixture.covariances.kind != "full" or not _can_read(rows) or not shape[0]:
+        return holes.log_responsibilities(rows, mixture, patterns)
+    densities, out = np.empty(shape[0]), np.empty(shape)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(mixture.weights)
+    failed = _compiled.densities_with_holes(
+        instruction_set,
+        rows,
+        mixture.means,
+        mixture.covariances.values,
+        log_weights,
+        patterns.offsets,
+        patterns.observed,
+        np.zeros(rows.shape[1], dtype=bool),
+        densities,
+        out,
+    )
+    if failed:
+        return holes.log_responsibilities(rows, mixture, patterns)
+    return holes.with_nothing_known(densities, out, mixture, patterns)
+
+
 def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
     """See `reference.class_moments`."""
     arguments = rows, sample_weight, centre, scale, labels, n_classes, form

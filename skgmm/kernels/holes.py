@@ -218,7 +218,12 @@ def log_responsibilities(rows, mixture, patterns):
         densities[chosen] = largest + log_total
         with np.errstate(invalid="ignore"):
             out[chosen] = (joint - largest - log_total).T
-    if not patterns.observed[-1].any():  # without rounding: nothing is known
+    return with_nothing_known(densities, out, mixture, patterns)
+
+
+def with_nothing_known(densities, out, mixture, patterns):
+    """Return densities and responsibilities, those of empty rows without rounding."""
+    if not patterns.observed[-1].any():
         empty = slice(patterns.offsets[-2], None)
         densities[empty] = 0.0
         with np.errstate(divide="ignore"):

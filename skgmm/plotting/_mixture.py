@@ -81,7 +81,7 @@ class MixtureDisplay:
     mean and one standard deviation of each.  Two: the rows in the colours of the
     components, mixed by responsibility, the smallest regions that hold given shares
     of the mass, and ellipses.  More: all pairs, or the plane in which the components
-    differ most.  Use `from_estimator` to make one.
+    differ most.  Rows that are noise are grey.  Use `from_estimator` to make one.
 
     Parameters
     ----------

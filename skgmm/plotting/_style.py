@@ -7,6 +7,7 @@ import numpy as np
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#4D4D4D")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 MARKERS = "osD^vP*X"
+NOISE = 0.6  # the grey of rows that are noise
 
 
 def check_matplotlib(caller):
@@ -39,8 +40,12 @@ def component_colours(means, deviations):
 
 
 def blend(responsibilities, colours):
-    """Return the colours of rows: those of the components, mixed by responsibility."""
-    return np.clip(responsibilities @ colours, 0.0, 1.0)
+    """Return the colours of rows: those of the components, mixed by responsibility.
+
+    A further responsibility is that of noise, which is grey.
+    """
+    grey = np.full((responsibilities.shape[1] - len(colours), 3), NOISE)
+    return np.clip(responsibilities @ np.concatenate([colours, grey]), 0.0, 1.0)
 
 
 def text_colour(colour):

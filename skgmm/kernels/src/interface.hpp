@@ -54,6 +54,8 @@ struct Passes {
   // Of full and of diagonal covariances, which are in the place of the whiteners, as
   // are log(weight) in that of log_coefficients.
   Outcome (*statistics_with_holes[2])(const Rows&, const Model&, const Holes&, const Sums&);
+  // Of full covariances, given likewise; both densities are wanted.
+  Outcome (*densities_with_holes)(const Rows&, const Model&, const Holes&, const Densities&);
   bool (*densities[N_FORMS])(const Rows&, const Model&, const Densities&);
   void (*exponentials)(const double*, double*, int64_t);
   void (*logarithms)(const double*, double*, int64_t);

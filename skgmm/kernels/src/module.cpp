@@ -131,6 +131,19 @@ static double statistics(const std::string& isa, int form, AnyRows data, Weights
   return log_likelihood;
 }
 
+// Patterns of holes in rows that are sorted by them.
+static Holes holes_of(const Rows& rows, const Offsets& offsets, const Flags& observed,
+                      const Flags& varies) {
+  const std::size_t d = rows.n_features;
+  check(varies.size() == d);
+  check(offsets.size() > 0 && observed.size() == (offsets.size() - 1) * d);
+  const std::size_t n_patterns = offsets.size() - 1;
+  for (std::size_t p = 0; p < n_patterns; ++p)
+    check(0 <= offsets.data()[p] && offsets.data()[p] <= offsets.data()[p + 1]);
+  check(offsets.data()[n_patterns] <= rows.n_rows);
+  return {int64_t(n_patterns), offsets.data(), observed.data(), varies.data()};
+}
+
 // Sums over rows with holes, sorted by pattern; `spread` are the covariances, in the shape
 // of their form.  Returns the log-likelihood, and whether a matrix had no factor: then the
 // sums are not all there.
@@ -143,21 +156,16 @@ static std::pair<double, bool> statistics_with_holes(
   const Model model = model_of(form, means, spread, log_weights, centre);
   const std::size_t k = model.n_components, d = model.n_features;
   check(rows.n_features == model.n_features && weight.size() == data.shape(0));
-  check(centre.size() == d && inverse_scale.size() == d && varies.size() == d);
+  check(centre.size() == d && inverse_scale.size() == d);
   check(count.size() == k && first.size() == k * d);
   check(second.size() == form_size(form, k, d));
-  check(offsets.size() > 0 && observed.size() == (offsets.size() - 1) * d);
-  const std::size_t n_patterns = offsets.size() - 1;
-  for (std::size_t p = 0; p < n_patterns; ++p)
-    check(0 <= offsets.data()[p] && offsets.data()[p] <= offsets.data()[p + 1]);
-  check(offsets.data()[n_patterns] <= rows.n_rows);
+  const Holes holes = holes_of(rows, offsets, observed, varies);
   rows.weight = weight.data();
   rows.weight_stride = weight.stride(0);
   rows.centre = centre.data();
   rows.inverse_scale = inverse_scale.data();
   double log_likelihood = 0;
   const Sums sums = {count.data(), first.data(), second.data(), &log_likelihood};
-  const Holes holes = {int64_t(n_patterns), offsets.data(), observed.data(), varies.data()};
   const auto pass = passes_of(isa).statistics_with_holes[form == DIAG];
   Outcome outcome;
   {
@@ -166,6 +174,32 @@ static std::pair<double, bool> statistics_with_holes(
   }
   if (outcome == NO_MEMORY) throw std::bad_alloc();
   return {log_likelihood, outcome == NO_FACTOR};
+}
+
+// Densities of rows with holes under full covariances, see above; returns whether a matrix
+// had no factor.
+static bool densities_with_holes(const std::string& isa, AnyRows data, Input means,
+                                 Input covariances, Input log_weights, Offsets offsets,
+                                 Flags observed, Flags varies, Output log_density,
+                                 Output log_responsibilities) {
+  const Rows rows = rows_of(data);
+  check(means.ndim() == 2);
+  const std::size_t k = means.shape(0), d = means.shape(1), n = data.shape(0);
+  check(rows.n_features == int(d) && covariances.size() == form_size(FULL, k, d));
+  check(log_weights.size() == k);
+  check(log_density.size() == n && log_responsibilities.size() == n * k);
+  const Model model = {int(k), int(d), means.data(), covariances.data(), log_weights.data(),
+                       nullptr};
+  const Holes holes = holes_of(rows, offsets, observed, varies);
+  const Densities out = {log_density.data(), log_responsibilities.data(), nullptr};
+  const auto pass = passes_of(isa).densities_with_holes;
+  Outcome outcome;
+  {
+    nb::gil_scoped_release release;
+    outcome = pass(rows, model, holes, out);
+  }
+  if (outcome == NO_MEMORY) throw std::bad_alloc();
+  return outcome == NO_FACTOR;
 }
 
 static void densities(const std::string& isa, int form, AnyRows data, Input means,
@@ -313,6 +347,7 @@ NB_MODULE(_compiled, m) {
   m.def("statistics", &statistics, in, in, in, in, in, in, in, in, in, in, out, out, maybe);
   m.def("statistics_with_holes", &statistics_with_holes, in, in, in, in, in, in, in, in, in,
         in, in, in, out, out, out);
+  m.def("densities_with_holes", &densities_with_holes, in, in, in, in, in, in, in, in, out, out);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
   m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);

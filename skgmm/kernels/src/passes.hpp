@@ -1118,7 +1118,7 @@ Rows part_of(const Rows& rows, int64_t begin, int64_t end, const int* features, 
   Rows part = rows;
   const int64_t skipped = begin * rows.row_stride * (rows.is_float32 ? 4 : 8);
   part.data = static_cast<const char*>(rows.data) + skipped;
-  part.weight = rows.weight + begin * rows.weight_stride;
+  if (rows.weight) part.weight = rows.weight + begin * rows.weight_stride;
   part.n_rows = end - begin;
   part.features = features;
   part.n_features = count;
@@ -1213,6 +1213,20 @@ class MatrixPattern {
     return ok;
   }
 
+  // Write the densities of rows: log-densities and log-responsibilities.
+  bool evaluate(const Rows& rows, int64_t begin, int64_t end, const Densities& out) {
+    if (end - begin <= FEW) {
+      for (int64_t b = begin; b < end; ++b)
+        rows.is_float32 ? evaluate_row<float>(rows, b, out) : evaluate_row<double>(rows, b, out);
+      return true;
+    }
+    const Rows part = part_of(rows, begin, end, observed, o);
+    const Model marginal = {k, o, means, whiteners, coefficients, nullptr};
+    return densities<Full>(
+        part, marginal,
+        {out.log_density + begin, out.log_responsibilities + begin * k, nullptr});
+  }
+
   // Add the sums, completed by conditional means and covariances.
   void finish(const Sums& sums) {
     for (int c = 0; c < k; ++c) {
@@ -1224,17 +1238,18 @@ class MatrixPattern {
  private:
   static constexpr int FEW = 24;  // rows that are not worth a block
 
+  // Write the log joint densities of a row to parts, and its residuals; return the largest.
   template <typename T>
-  double add_row(const Rows& rows, int64_t b) {
+  double log_joint(const Rows& rows, int64_t b) {
     const T* data = static_cast<const T*>(rows.data) + b * rows.row_stride;
-    const double weight = rows.weight[b * rows.weight_stride];
-    double largest = -std::numeric_limits<double>::max(), total = 0;
+    double largest = -std::numeric_limits<double>::max();
     for (int c = 0; c < k; ++c) {
       double *e = residuals + c * d, *y = room, q = 0;
       for (int j = 0; j < o; ++j) {
         const int feature = observed[j];
-        const double x = double(data[feature * rows.column_stride]);
-        e[j] = (x - rows.centre[feature]) * rows.inverse_scale[feature] - means[c * o + j];
+        double x = double(data[feature * rows.column_stride]);
+        if (rows.centre) x = (x - rows.centre[feature]) * rows.inverse_scale[feature];
+        e[j] = x - means[c * o + j];
       }
       for (int i = 0; i < o; ++i) {
         const double* w = whiteners + std::size_t(c) * o * o + i * o;
@@ -1245,6 +1260,28 @@ class MatrixPattern {
       parts[c] = coefficients[c] - 0.5 * q;
       largest = parts[c] > largest ? parts[c] : largest;
     }
+    return largest;
+  }
+
+  template <typename T>
+  void evaluate_row(const Rows& rows, int64_t b, const Densities& out) {
+    const double largest = log_joint<T>(rows, b);
+    double total = 0;
+    for (int c = 0; c < k; ++c) {
+      const double below = parts[c] - largest;
+      total += below < NEGLIGIBLE ? 0.0 : __builtin_exp(below);
+    }
+    const double log_total = __builtin_log(total);
+    out.log_density[b] = largest + log_total;
+    for (int c = 0; c < k; ++c)
+      out.log_responsibilities[b * k + c] = parts[c] - largest - log_total;
+  }
+
+  template <typename T>
+  double add_row(const Rows& rows, int64_t b) {
+    const double weight = rows.weight[b * rows.weight_stride];
+    const double largest = log_joint<T>(rows, b);
+    double total = 0;
     for (int c = 0; c < k; ++c) {
       const double below = parts[c] - largest;
       parts[c] = below < NEGLIGIBLE ? 0.0 : __builtin_exp(below);
@@ -1336,6 +1373,20 @@ Outcome matrix_holes(const Rows& rows, const Model& model, const Holes& holes,
     pattern.finish(sums);
   }
   *sums.log_likelihood = log_likelihood;
+  return DONE;
+}
+
+Outcome densities_with_holes(const Rows& rows, const Model& model, const Holes& holes,
+                             const Densities& out) {
+  Scratch memory(MatrixPattern::scratch(model.n_components, model.n_features));
+  if (!memory.ok()) return NO_MEMORY;
+  MatrixPattern pattern(model, memory);
+  for (int64_t p = 0; p < holes.n_patterns; ++p) {
+    if (!pattern.prepare(holes.observed + p * model.n_features, holes.varies))
+      return NO_FACTOR;
+    if (!pattern.evaluate(rows, holes.offsets[p], holes.offsets[p + 1], out))
+      return NO_MEMORY;
+  }
   return DONE;
 }
 
@@ -1480,6 +1531,7 @@ const Passes SKGMM_NAME(skgmm_passes_, SKGMM_ISA) = {
     {statistics_by_size<Own, Full>, statistics_by_size<Shared, Tied>, statistics<Diag>,
      statistics<Spherical>},
     {matrix_holes, variance_holes},
+    densities_with_holes,
     {densities_by_size<Own, Full>, densities_by_size<Shared, Tied>, densities<Diag>,
      densities<Spherical>},
     exponentials_of,
