@@ -20,6 +20,7 @@ html_title = f"skgmm {release}"
 numpydoc_show_class_members = False
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
+autodoc_typehints = "none"  # the docstrings say more
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

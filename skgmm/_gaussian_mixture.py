@@ -4,10 +4,11 @@ from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -25,6 +26,7 @@ from ._regularisation import Conjugate, PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._threads import single_threaded_blas
+from ._typing import RandomState, fit_context
 from ._validation import (
     check_additive,
     check_array_rows,
@@ -333,32 +335,32 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        covariance_type="full",
-        equal_weights=False,
-        tol=1e-6,
-        reg_covar="auto",
-        prior=None,
-        max_eigenvalue_ratio=None,
-        max_iter=1000,
-        n_init=1,
-        init_params="auto",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        covariances_init=None,
-        n_swaps=8,
-        acceleration="squarem",
-        learning_decay=0.7,
-        learning_offset=10.0,
-        half_life=None,
-        random_state=None,
-        warm_start=False,
-        checkpoint=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        covariance_type: str | Family = "full",
+        equal_weights: bool = False,
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        prior: str | ConjugatePrior | None = None,
+        max_eigenvalue_ratio: float | None = None,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: Any = "auto",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        covariances_init: ArrayLike | None = None,
+        n_swaps: int = 8,
+        acceleration: str | None = "squarem",
+        learning_decay: float = 0.7,
+        learning_offset: float = 10.0,
+        half_life: float | None = None,
+        random_state: RandomState = None,
+        warm_start: bool = False,
+        checkpoint: str | PathLike | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.equal_weights = equal_weights
@@ -386,8 +388,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     # ---- fitting ----------------------------------------------------------
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the mixture to rows.
 
         Parameters
@@ -420,7 +422,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self._fit(X, sample_weight, context)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X, y=None, sample_weight=None) -> np.ndarray:
         """Fit the mixture and return the most probable component of each row.
 
         Parameters
@@ -497,8 +499,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             )
 
     # ---- streams ----------------------------------------------------------
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         r"""Learn from a batch of rows, and keep what was learnt before.
 
         The first rows are kept until there are 20000 (or 50 K D, if that is more), and
@@ -625,7 +627,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         precisions=None,
         covariance_type="full",
         random_state=None,
-    ):
+    ) -> Self:
         """Return a mixture with given parameters, ready to use without `fit`.
 
         Parameters
@@ -695,7 +697,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self.feature_names_in_ = names
         return self
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """Return this mixture as a fitted `sklearn.mixture.GaussianMixture`.
 
         Returns
@@ -706,7 +708,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         return _sklearn.to_sklearn(self)
 
     @classmethod
-    def from_sklearn(cls, mixture):
+    def from_sklearn(cls, mixture) -> Self:
         """Return a `sklearn.mixture.GaussianMixture`, fitted or not, as one of ours.
 
         Parameters

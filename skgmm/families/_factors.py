@@ -9,7 +9,7 @@ from ..forms.factors import LEAST_NOISE, canonical, low_rank, means_of, parts
 from ._base import Family
 
 
-def factor_analysers(n_factors, *, equal_weights=False):
+def factor_analysers(n_factors, *, equal_weights=False) -> Family:
     r"""Return the family of mixtures of factor analysers, for hundreds of features.
 
     The covariance of a component is :math:`\Lambda_k \Lambda_k' + \Psi_k` with q
