@@ -164,6 +164,7 @@ class Dense:
 
 def loss(matrices, count, scatter):
     """Minus twice the expected log-likelihood, but for a constant."""
+    scatter = np.broadcast_to(scatter, matrices.shape)
     traces = np.trace(np.linalg.solve(matrices, scatter), axis1=-2, axis2=-1)
     return np.linalg.slogdet(matrices)[1] @ count + traces.sum(axis=-1)
 

@@ -77,8 +77,8 @@ def factor_analysers(n_factors, *, equal_weights=False) -> Family:
     >>> np.bincount(mixture.predict(X))
     array([200, 100])
     >>> loadings, noise = mixture.covariances_[:, :, :1], mixture.covariances_[:, :, 1]
-    >>> noise.mean().round(1)
-    np.float64(1.0)
+    >>> round(float(noise.mean()), 1)
+    1.0
     """
     if not isinstance(n_factors, Integral) or n_factors < 1:
         raise ValueError(
