@@ -23,7 +23,7 @@ kernels = KernelDensity(bandwidth=0.25).fit(X)
 
 # %%
 # Both are evaluated on a grid; the lines are drawn at the same densities.
-x, y = np.meshgrid(np.linspace(-4.5, 4.5, 150), np.linspace(-1.5, 3.5, 100))
+x, y = np.meshgrid(np.linspace(-4.5, 4.5, 100), np.linspace(-1.5, 3.5, 60))
 grid = np.column_stack([x.ravel(), y.ravel()])
 levels = [0.01, 0.03, 0.06, 0.12, 0.18]
 fig, axes = plt.subplots(
@@ -41,7 +41,7 @@ for ax, model, title in (
 
 # %%
 # New rows say which of the two is nearer to the truth.
-angle = rng.uniform(0.0, np.pi, size=5000)
+angle = rng.uniform(0.0, np.pi, size=1000)
 new = np.column_stack([3 * np.cos(angle), 2 * np.sin(angle)])
 new += 0.25 * rng.normal(size=new.shape)
 print(f"mixture  {mixture.score(new):.3f} nats per row")

@@ -2,14 +2,15 @@
 Many features: who speaks?
 ==========================
 
-A classical recogniser of speakers has a mixture of diagonal Gaussians for the spectra of
-each voice, some dozens of numbers every ten milliseconds.  The mixture whose density of
-a whole utterance is highest names the speaker.  These voices are made up: each speaker
-says the same sounds, in a way of their own.
+A classical recogniser of speakers has a mixture of diagonal Gaussians for the spectra
+of each voice, some dozens of numbers every ten milliseconds.  The mixture whose density
+of a whole utterance is highest names the speaker.  These voices are made up: each
+speaker says the same sounds, in a way of their own.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.base import clone
 
 from skgmm import GaussianMixture
 
@@ -28,13 +29,9 @@ def speech(speaker, n_frames):
 
 
 # %%
-# Thirty seconds of each speaker to learn from, a mixture for each.
-models = [
-    GaussianMixture(n_sounds, covariance_type="diag", random_state=0).fit(
-        speech(s, 3000)
-    )
-    for s in range(n_speakers)
-]
+# Twenty seconds of each speaker to learn from, a mixture for each.
+voice = GaussianMixture(n_sounds, covariance_type="diag", random_state=0)
+models = [clone(voice).fit(speech(speaker, 2000)) for speaker in range(n_speakers)]
 
 # %%
 # Frames are taken as independent: their log-densities add up, and even a short
