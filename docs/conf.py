@@ -10,6 +10,7 @@ release = version = skgmm.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
@@ -20,6 +21,7 @@ html_title = f"skgmm {release}"
 numpydoc_show_class_members = False
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
+autodoc_typehints = "none"  # the docstrings say more
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

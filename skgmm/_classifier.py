@@ -1,11 +1,13 @@
 """GaussianMixtureClassifier: discriminant analysis with a mixture per class."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +17,7 @@ from ._gaussian_mixture import _regularisation, unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
 from ._mixture import Mixture
 from ._semisupervised import ClassModel, PartlyLabelled, in_itself
+from ._typing import RandomState, fit_context
 from ._validation import check_observed, check_sample_weight, check_weights
 from ._warnings import warn
 from .families import FAMILIES
@@ -127,17 +130,17 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int | ArrayLike | dict = 1,
         *,
-        covariance_type="full",
-        tol=1e-6,
-        reg_covar="auto",
-        max_iter=1000,
-        n_init=1,
-        random_state=None,
-        priors=None,
-        unknown=None,
-    ):
+        covariance_type: str | Sequence[str] | dict = "full",
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        max_iter: int = 1000,
+        n_init: int = 1,
+        random_state: RandomState = None,
+        priors: ArrayLike | None = None,
+        unknown: Any = None,
+    ) -> None:
         super().__init__(
             n_components,
             covariance_type=covariance_type,
@@ -151,8 +154,8 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         self.unknown = unknown
 
     # ---- fitting ----------------------------------------------------------
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None) -> Self:
         """Fit a mixture to the rows of each class.
 
         Parameters
@@ -284,7 +287,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
             )
 
     # ---- predictions ------------------------------------------------------
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Return the most probable class of each row.
 
         Parameters
@@ -299,7 +302,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         joint = self._log_joint(X)
         return self.classes_[joint.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Return the probabilities of the classes.
 
         Parameters
@@ -312,7 +315,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         """
         return np.exp(self.predict_log_proba(X))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.
 
         Parameters
@@ -327,7 +330,7 @@ class GaussianMixtureClassifier(ClassifierMixin, MixtureParameters):
         joint -= joint.max(axis=1, keepdims=True)
         return joint - logsumexp(joint, axis=1, keepdims=True)
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Return the logarithms of prior times density; of two classes the log-odds.
 
         Parameters

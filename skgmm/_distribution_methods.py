@@ -1,14 +1,20 @@
 """The fitted mixture as a distribution: questions that estimators pass on."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _distribution, _divergence
+from ._divergence import Estimate
 from ._features import (
     check_count,
     check_features,
     check_probabilities,
     check_values,
 )
+
+if TYPE_CHECKING:
+    from ._gaussian_mixture import GaussianMixture
 
 
 class DistributionMethods:
@@ -19,7 +25,7 @@ class DistributionMethods:
     """
 
     # ---- other mixtures ---------------------------------------------------
-    def marginal(self, features):
+    def marginal(self, features) -> "GaussianMixture":
         """Return the distribution of some features, whatever the others are.
 
         Parameters
@@ -52,7 +58,7 @@ class DistributionMethods:
         kept = check_features(features, model.mixture.n_features, self._names())
         return self._with_mixture(model.mixture.marginal(kept), kept)
 
-    def condition(self, features, values):
+    def condition(self, features, values) -> "GaussianMixture":
         """Return the distribution of the other features, given values of some.
 
         The weights are the responsibilities of the components for the values; each
@@ -133,7 +139,7 @@ class DistributionMethods:
         )
 
     # ---- densities and probabilities --------------------------------------
-    def component_log_density(self, X):
+    def component_log_density(self, X) -> np.ndarray:
         """Return the log-density of each row under each component, without weights.
 
         Parameters
@@ -149,7 +155,7 @@ class DistributionMethods:
         with np.errstate(over="ignore"):
             return model.mixture.component_log_density(X).astype(X.dtype, copy=False)
 
-    def cdf(self, X, *, complement=False, return_error=False, random_state=None):
+    def cdf(self, X, *, complement=False, return_error=False, random_state=None) -> Any:
         """Return the distribution function: the probability that no feature is above.
 
         Of one feature it is exact, also far out in the tails.  Of several features it
@@ -198,7 +204,7 @@ class DistributionMethods:
             probability = 1.0 - probability if complement else probability
         return (probability, error) if return_error else probability
 
-    def quantile(self, q, *, complement=False):
+    def quantile(self, q, *, complement=False) -> Any:
         """Return the values below which the probabilities lie; of one feature only.
 
         Parameters
@@ -240,7 +246,7 @@ class DistributionMethods:
         return float(x[0]) if q.ndim == 0 else x.reshape(q.shape)
 
     # ---- moments and modes ------------------------------------------------
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """Return the mean of the mixture.
 
         Returns
@@ -250,7 +256,7 @@ class DistributionMethods:
         model = self._gaussians("mean")
         return _distribution.mean(model.mixture).astype(model.dtype)
 
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         """Return the covariance matrix of the mixture.
 
         Returns
@@ -262,7 +268,7 @@ class DistributionMethods:
         model = self._gaussians("covariance")
         return _distribution.covariance(model.mixture).astype(model.dtype)
 
-    def modes(self):
+    def modes(self) -> np.ndarray:
         """Return the local maxima of the density, the highest first.
 
         From the mean of each component a fixed-point iteration climbs to one [1]_,
@@ -292,7 +298,7 @@ class DistributionMethods:
         return _distribution.modes(model.mixture).astype(model.dtype)
 
     # ---- information ------------------------------------------------------
-    def entropy(self, n_samples=10_000, *, random_state=None):
+    def entropy(self, n_samples=10_000, *, random_state=None) -> Estimate:
         """Return the differential entropy, with its standard error and bounds.
 
         It is the entropy of the components and of the weights, which are known, less
@@ -329,7 +335,7 @@ class DistributionMethods:
         rng = self._generator(random_state)
         return _divergence.entropy(mixture, n_samples, rng)
 
-    def kl_divergence(self, other, n_samples=10_000, *, random_state=None):
+    def kl_divergence(self, other, n_samples=10_000, *, random_state=None) -> Estimate:
         """Return the Kullback-Leibler divergence to another mixture.
 
         The mean of ``log p(x) - log q(x)`` over draws from this mixture, where p is
@@ -382,7 +388,7 @@ class DistributionMethods:
             )
         return _divergence.divergence(p, q, n_samples, self._generator(random_state))
 
-    def overlap(self):
+    def overlap(self) -> np.ndarray:
         """Return how much the components overlap: their Bhattacharyya coefficients.
 
         Returns
@@ -403,7 +409,9 @@ class DistributionMethods:
         return np.exp(_divergence.log_overlaps(self._model().mixture))
 
     # ---- regions of highest density ---------------------------------------
-    def highest_density_level(self, content, *, n_samples=100_000, random_state=None):
+    def highest_density_level(
+        self, content, *, n_samples=100_000, random_state=None
+    ) -> Any:
         """Return the log-density above which a given probability lies.
 
         The region where `score_samples` is at least this is the smallest one with
@@ -447,7 +455,7 @@ class DistributionMethods:
 
     def in_highest_density_region(
         self, X, content, *, n_samples=100_000, random_state=None
-    ):
+    ) -> np.ndarray:
         """Tell which rows lie in the region of highest density of a given content.
 
         Parameters

@@ -13,6 +13,7 @@ from ._dask import LazyRows, apply, is_lazy
 from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
 from ._summary import summary_of
+from ._typing import Method
 from ._validation import (
     check_array_rows,
     check_covariances,
@@ -59,7 +60,7 @@ class Model:
         return self.family.n_parameters(*self.mixture.means.shape) + own
 
 
-def lazily(method):
+def lazily(method: Method) -> Method:
     """Let a method of rows give a lazy array for a Dask collection."""
 
     @wraps(method)
@@ -82,7 +83,7 @@ class FittedMixture(DistributionMethods):
     """
 
     @property
-    def weights_(self):
+    def weights_(self) -> np.ndarray:
         """Mixing weights, shape (n_components,)."""
         return self._parameter("weights_")
 
@@ -91,19 +92,19 @@ class FittedMixture(DistributionMethods):
         self._assign("weights_", value)
 
     @property
-    def noise_weight_(self):
+    def noise_weight_(self) -> float:
         """Share of the noise in the mixture; 0 without."""
         noise = self._model().mixture.noise
         return 0.0 if noise is None else noise.weight
 
     @property
-    def noise_log_density_(self):
+    def noise_log_density_(self) -> float:
         """Log-density of the noise; minus infinity without."""
         noise = self._model().mixture.noise
         return -np.inf if noise is None else noise.log_density
 
     @property
-    def means_(self):
+    def means_(self) -> np.ndarray:
         """Means of the components, shape (n_components, n_features)."""
         return self._parameter("means_")
 
@@ -112,7 +113,7 @@ class FittedMixture(DistributionMethods):
         self._assign("means_", value)
 
     @property
-    def covariances_(self):
+    def covariances_(self) -> np.ndarray:
         """Covariances, in the shape of the covariance type."""
         return self._parameter("covariances_")
 
@@ -121,7 +122,7 @@ class FittedMixture(DistributionMethods):
         self._assign("covariances_", value)
 
     @property
-    def precisions_(self):
+    def precisions_(self) -> np.ndarray:
         """Inverse covariances, in the shape of the covariance type."""
         return self._parameter("precisions_")
 
@@ -130,7 +131,7 @@ class FittedMixture(DistributionMethods):
         self._assign("precisions_", value)
 
     @property
-    def precisions_cholesky_(self):
+    def precisions_cholesky_(self) -> np.ndarray:
         """Upper triangular factors ``U`` of the precisions: ``U U' = precision``."""
         return self._parameter("precisions_cholesky_")
 
@@ -230,7 +231,7 @@ class FittedMixture(DistributionMethods):
         return self._rows(X, check_array_rows)
 
     @lazily
-    def score_samples(self, X):
+    def score_samples(self, X) -> np.ndarray:
         """Return the log-density of each row.
 
         Parameters
@@ -248,7 +249,7 @@ class FittedMixture(DistributionMethods):
         with np.errstate(over="ignore"):
             return model.mixture.log_density(X).astype(X.dtype, copy=False)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None) -> float:
         """Return the mean log-density of the rows.
 
         Parameters
@@ -275,7 +276,7 @@ class FittedMixture(DistributionMethods):
         weight = check_sample_weight(sample_weight, len(X))
         return getattr(model.mixture, method)(X, weight), float(weight.sum())
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X, y=None, sample_weight=None) -> np.ndarray:
         """Fit to rows and return the most probable component of each.
 
         Parameters
@@ -293,7 +294,7 @@ class FittedMixture(DistributionMethods):
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
     @lazily
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Return the most probable component of each row.
 
         Parameters
@@ -310,7 +311,7 @@ class FittedMixture(DistributionMethods):
         return model.mixture.labels(X)
 
     @lazily
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Return the responsibilities: the posterior of the components.
 
         Parameters
@@ -327,7 +328,7 @@ class FittedMixture(DistributionMethods):
         return np.exp(self.predict_log_proba(X))
 
     @lazily
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X) -> np.ndarray:
         """Return the logarithms of the responsibilities.
 
         Parameters
@@ -346,7 +347,7 @@ class FittedMixture(DistributionMethods):
             return out.astype(X.dtype, copy=False)
 
     # ---- criteria ---------------------------------------------------------
-    def aic(self, X, sample_weight=None):
+    def aic(self, X, sample_weight=None) -> float:
         """Return Akaike's information criterion: ``-2 log L + 2 p``; lower is better.
 
         Parameters
@@ -361,7 +362,7 @@ class FittedMixture(DistributionMethods):
         """
         return _criteria.aic(self._evidence(X, sample_weight))
 
-    def aicc(self, X, sample_weight=None):
+    def aicc(self, X, sample_weight=None) -> float:
         """Return the AIC corrected for few rows; lower is better.
 
         It is ``AIC + 2 p (p + 1) / (n - p - 1)``, infinite if ``n <= p + 1`` (Hurvich
@@ -379,7 +380,7 @@ class FittedMixture(DistributionMethods):
         """
         return _criteria.aicc(self._evidence(X, sample_weight))
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X, sample_weight=None) -> float:
         """Return the Bayesian information criterion: ``-2 log L + p log n``.
 
         Lower is better (mclust reports the negative).  ``n`` is the sum of the
@@ -397,7 +398,7 @@ class FittedMixture(DistributionMethods):
         """
         return _criteria.bic(self._evidence(X, sample_weight))
 
-    def icl(self, X, sample_weight=None):
+    def icl(self, X, sample_weight=None) -> float:
         """Return the integrated completed likelihood criterion; lower is better.
 
         It is the BIC plus twice the entropy of the responsibilities, so that it
@@ -425,7 +426,7 @@ class FittedMixture(DistributionMethods):
         return _criteria.Evidence(total, self._model().n_parameters(), weight)
 
     # ---- for people -------------------------------------------------------
-    def summary(self, X=None, sample_weight=None):
+    def summary(self, X=None, sample_weight=None) -> str:
         """Return the fitted mixture as a table.
 
         Parameters
@@ -467,7 +468,9 @@ class FittedMixture(DistributionMethods):
         return summary_of(self, X, sample_weight)
 
     # ---- samples ----------------------------------------------------------
-    def sample(self, n_samples=1, *, random_state=None, shuffle=True):
+    def sample(
+        self, n_samples=1, *, random_state=None, shuffle=True
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the mixture.
 
         Parameters

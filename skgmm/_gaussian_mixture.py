@@ -5,10 +5,11 @@ from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context, clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -27,6 +28,7 @@ from ._regularisation import Conjugate, PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
 from ._threads import single_threaded_blas
+from ._typing import RandomState, fit_context
 from ._validation import (
     check_additive,
     check_array_rows,
@@ -359,33 +361,33 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        covariance_type="full",
-        equal_weights=False,
-        tol=1e-6,
-        reg_covar="auto",
-        prior=None,
-        max_eigenvalue_ratio=None,
-        noise=False,
-        max_iter=1000,
-        n_init=1,
-        init_params="auto",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        covariances_init=None,
-        n_swaps=8,
-        acceleration="squarem",
-        learning_decay=0.7,
-        learning_offset=10.0,
-        half_life=None,
-        random_state=None,
-        warm_start=False,
-        checkpoint=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        covariance_type: str | Family = "full",
+        equal_weights: bool = False,
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        prior: str | ConjugatePrior | None = None,
+        max_eigenvalue_ratio: float | None = None,
+        noise: bool | float = False,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: Any = "auto",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        covariances_init: ArrayLike | None = None,
+        n_swaps: int = 8,
+        acceleration: str | None = "squarem",
+        learning_decay: float = 0.7,
+        learning_offset: float = 10.0,
+        half_life: float | None = None,
+        random_state: RandomState = None,
+        warm_start: bool = False,
+        checkpoint: str | PathLike | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.equal_weights = equal_weights
@@ -414,8 +416,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     # ---- fitting ----------------------------------------------------------
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the mixture to rows.
 
         Parameters
@@ -509,8 +511,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             )
 
     # ---- streams ----------------------------------------------------------
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         r"""Learn from a batch of rows, and keep what was learnt before.
 
         The first rows are kept until there are 20000 (or 50 K D, if that is more), and
@@ -637,7 +639,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         precisions=None,
         covariance_type="full",
         random_state=None,
-    ):
+    ) -> Self:
         """Return a mixture with given parameters, ready to use without `fit`.
 
         Parameters
@@ -707,7 +709,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             self.feature_names_in_ = names
         return self
 
-    def without_noise(self):
+    def without_noise(self) -> "GaussianMixture":
         """Return the Gaussians alone, without a noise component.
 
         Returns
@@ -732,7 +734,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         other._set_model(replace(model, mixture=replace(model.mixture, noise=None)))
         return other
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """Return this mixture as a fitted `sklearn.mixture.GaussianMixture`.
 
         Returns
@@ -743,7 +745,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         return _sklearn.to_sklearn(self)
 
     @classmethod
-    def from_sklearn(cls, mixture):
+    def from_sklearn(cls, mixture) -> Self:
         """Return a `sklearn.mixture.GaussianMixture`, fitted or not, as one of ours.
 
         Parameters

@@ -1,10 +1,12 @@
 """GaussianMixtureIC: the number of components and the family, by a criterion."""
 
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -31,6 +33,7 @@ from ._grid import (
     most_models,
 )
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
+from ._typing import RandomState, fit_context
 from ._validation import check_rows
 from ._warnings import warn
 from .families import FAMILIES, Family
@@ -183,20 +186,20 @@ class GaussianMixtureIC(
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: str | int | ArrayLike = "auto",
         *,
-        covariance_type="all",
-        criterion="bic",
-        tol=1e-6,
-        reg_covar="auto",
-        max_iter=1000,
-        n_init=1,
-        n_swaps=2,
-        acceleration="squarem",
-        random_state=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        covariance_type: str | Sequence[str] = "all",
+        criterion: str | Callable[..., float] = "bic",
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        max_iter: int = 1000,
+        n_init: int = 1,
+        n_swaps: int = 2,
+        acceleration: str | None = "squarem",
+        random_state: RandomState = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.criterion = criterion
@@ -212,8 +215,8 @@ class GaussianMixtureIC(
 
     # ---- fitting ----------------------------------------------------------
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the grid of models to rows, and keep the best.
 
         Parameters
@@ -292,7 +295,7 @@ class GaussianMixtureIC(
         _warn_of_result(best.fit, problems[best.family], self.max_iter)
 
     @property
-    def best_mixture_(self):
+    def best_mixture_(self) -> GaussianMixture:
         """The best model, a fitted `GaussianMixture`."""
         return self._estimator_of(self._model())
 

@@ -1,10 +1,10 @@
 """GaussianMixtureImputer: what is missing, given what was observed."""
 
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 
 from ._fitted import FittedMixture
 from ._gaussian_mixture import GaussianMixture
+from ._typing import RandomState, fit_context
 from ._validation import check_sample_weight
 from .families import FAMILIES
 
@@ -102,13 +103,13 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        mixture=None,
+        mixture: GaussianMixture | None = None,
         *,
-        sample_posterior=False,
-        add_indicator=False,
-        keep_empty_features=False,
-        random_state=None,
-    ):
+        sample_posterior: bool = False,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.mixture = mixture
         self.sample_posterior = sample_posterior
         self.add_indicator = add_indicator
@@ -121,8 +122,8 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
         return tags
 
     # The mixture is fitted by its own parameters, which it checks.
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -158,7 +159,7 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X[weight > 0])
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return the rows with all holes filled.
 
         Parameters
@@ -188,7 +189,7 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
             out = np.hstack([out, self.indicator_.transform(X).astype(X.dtype)])
         return out
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns that `transform` returns.
 
         Parameters

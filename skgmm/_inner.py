@@ -1,11 +1,13 @@
 """Parameters that estimators pass on to the mixtures they are made of."""
 
 import warnings
+from collections.abc import Sequence
 from itertools import product
 from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -13,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from ._features import check_count
 from ._gaussian_mixture import GaussianMixture
+from ._typing import RandomState
 from ._warnings import warn
 from .families import FAMILIES
 
@@ -34,15 +37,15 @@ class MixtureParameters(BaseEstimator):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int | ArrayLike = 1,
         *,
-        covariance_type="full",
-        tol=1e-6,
-        reg_covar="auto",
-        max_iter=1000,
-        n_init=1,
-        random_state=None,
-    ):
+        covariance_type: str | Sequence[str] = "full",
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        max_iter: int = 1000,
+        n_init: int = 1,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol

@@ -1,15 +1,18 @@
 """GaussianMixtureOutlierDetector: rows of low density."""
 
+from collections.abc import Sequence
 from numbers import Real
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.base import OutlierMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import OutlierMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._gaussian_mixture import unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
+from ._typing import RandomState, fit_context
 from ._validation import check_sample_weight
 
 
@@ -76,16 +79,16 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int | ArrayLike = 1,
         *,
-        covariance_type="full",
-        tol=1e-6,
-        reg_covar="auto",
-        max_iter=1000,
-        n_init=1,
-        random_state=None,
-        contamination=0.1,
-    ):
+        covariance_type: str | Sequence[str] = "full",
+        tol: float = 1e-6,
+        reg_covar: str | float = "auto",
+        max_iter: int = 1000,
+        n_init: int = 1,
+        random_state: RandomState = None,
+        contamination: float = 0.1,
+    ) -> None:
         super().__init__(
             n_components,
             covariance_type=covariance_type,
@@ -97,8 +100,8 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         )
         self.contamination = contamination
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the density and the threshold.
 
         Parameters
@@ -122,7 +125,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         self.offset_ = _threshold(scores, weight, self.contamination)
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X) -> np.ndarray:
         """Return the log-density of each row: the lower, the more of an outlier.
 
         Parameters
@@ -137,7 +140,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         X = self._validated(X, reset=False)
         return self.mixture_.score_samples(X)
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Return the log-density less the threshold: negative for outliers.
 
         Parameters
@@ -150,7 +153,7 @@ class GaussianMixtureOutlierDetector(OutlierMixin, MixtureParameters):
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Tell which rows are outliers.
 
         Parameters

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ._typing import Method
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn before 1.9 has no callbacks
 
     class CallbackSupportMixin:
@@ -17,8 +20,7 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
         def _init_callback_context(self, **kwargs):
             return None
 
-    def with_callbacks(method):
-        """Return the method as it is."""
+    def _with_callbacks(method):
         return method
 
 
@@ -33,6 +35,11 @@ __all__ = [
 ]
 
 _LOGGER = logging.getLogger("skgmm")
+
+
+def with_callbacks(method: Method) -> Method:
+    """Return a `fit` that knows scikit-learn's callbacks, if there are any."""
+    return _with_callbacks(method)
 
 
 class Monitor:

@@ -1,8 +1,10 @@
 """GaussianMixtureRegressor: regression by a mixture of features and targets."""
 
+from typing import Any, Self
+
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -10,6 +12,7 @@ from . import _distribution
 from ._features import check_count, check_probabilities
 from ._gaussian_mixture import unchanged_on_failure
 from ._inner import MixtureParameters, fit_best
+from ._typing import fit_context
 from ._validation import check_floats, check_sample_weight
 from .kernels import LOG_2PI
 
@@ -80,8 +83,8 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
     """
 
     # ---- fitting ----------------------------------------------------------
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None) -> Self:
         """Fit the joint density of features and targets.
 
         Parameters
@@ -107,7 +110,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         return self
 
     # ---- predictions ------------------------------------------------------
-    def predict(self, X, return_std=False, return_cov=False):
+    def predict(self, X, return_std=False, return_cov=False) -> Any:
         """Return the conditional means of the targets.
 
         Parameters
@@ -152,7 +155,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
             return self._shaped(mean), self._shaped(np.sqrt(variances))
         return self._shaped(mean)
 
-    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)):
+    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)) -> np.ndarray:
         """Return quantiles of the predictive distributions, of each target alone.
 
         Parameters
@@ -180,7 +183,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
                 out[rows[part]] = _quantiles(conditional, given[part], p)
         return out[:, 0] if self._single else out
 
-    def predict_interval(self, X, coverage=0.9):
+    def predict_interval(self, X, coverage=0.9) -> np.ndarray:
         """Return intervals of given probability, with equal tails, of each target.
 
         Parameters
@@ -202,7 +205,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
         tail = 0.5 * (1.0 - coverage)
         return self.predict_quantiles(X, [tail, 1.0 - tail])
 
-    def log_predictive_density(self, X, y):
+    def log_predictive_density(self, X, y) -> np.ndarray:
         """Return the log-densities of targets under the predictive distributions.
 
         Parameters
@@ -225,7 +228,7 @@ class GaussianMixtureRegressor(MultiOutputMixin, RegressorMixin, MixtureParamete
             out[rows] = _log_density(conditional, given, y[rows])
         return out
 
-    def sample_y(self, X, n_samples=1, random_state=None):
+    def sample_y(self, X, n_samples=1, random_state=None) -> np.ndarray:
         """Draw targets from the predictive distributions.
 
         Parameters

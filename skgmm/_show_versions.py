@@ -10,7 +10,7 @@ from ._threads import n_threads
 _PACKAGES = ("skgmm", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
 
-def show_versions():
+def show_versions() -> None:
     """Print what a report of a fault should say.
 
     The versions of Python and the packages, the machine, which kernels are in use

@@ -62,7 +62,7 @@ def standard_errors(
     method="information",
     n_resamples=200,
     random_state=None,
-):
+) -> StandardErrors:
     """Return standard errors of the weights, means and covariances of a mixture.
 
     Parameters

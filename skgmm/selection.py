@@ -63,7 +63,7 @@ def likelihood_ratio_test(
     n_resamples=199,
     n_exceedances=10,
     random_state=None,
-):
+) -> LikelihoodRatioTestResult:
     """Test K components against K + 1, by a parametric bootstrap.
 
     The likelihood ratio of K against K + 1 components has no chi-squared distribution:
@@ -184,7 +184,7 @@ class SplitLikelihoodRatioTestResult:
 
 def split_likelihood_ratio_test(
     mixture, X, *, sample_weight=None, crossfit=True, random_state=None
-):
+) -> SplitLikelihoodRatioTestResult:
     """Test K components against K + 1 on split rows: valid for any number of rows.
 
     K + 1 components are fitted to one half of the rows, K to the other half, and their
@@ -367,7 +367,7 @@ class ComponentMerges:
     entropies: np.ndarray
     mixture: object = field(repr=False)
 
-    def components(self, n_clusters):
+    def components(self, n_clusters) -> np.ndarray:
         """Return the cluster of each component, shape (n_components,)."""
         _check_at_least(1, n_clusters=n_clusters)
         n_components = len(self.entropies)
@@ -382,17 +382,17 @@ class ComponentMerges:
             clusters[clusters > b] -= 1
         return clusters
 
-    def predict_proba(self, X, n_clusters):
+    def predict_proba(self, X, n_clusters) -> np.ndarray:
         """Return the probabilities of the clusters, shape (n_samples, n_clusters)."""
         membership = self.components(n_clusters)[:, np.newaxis] == np.arange(n_clusters)
         return self.mixture.predict_proba(X) @ membership
 
-    def predict(self, X, n_clusters):
+    def predict(self, X, n_clusters) -> np.ndarray:
         """Return the most probable cluster of each row, shape (n_samples,)."""
         return self.predict_proba(X, n_clusters).argmax(axis=1)
 
 
-def merge_components(mixture, X, *, sample_weight=None):
+def merge_components(mixture, X, *, sample_weight=None) -> ComponentMerges:
     """Merge components into clusters, by the entropy of the assignment.
 
     A mixture that BIC chooses fits the density; a cluster that is not Gaussian takes

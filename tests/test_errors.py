@@ -97,7 +97,7 @@ BAD_ROWS = {
         r"Sparse data was passed for X, .*Use '\.toarray\(\)'",
     ),
     "1-D": (X[:, 0], ValueError, r"Expected 2D array, got 1D[\s\S]*Reshape your data"),
-    "3-D": (X[np.newaxis], ValueError, "Found array with dim 3, while dim <= 2"),
+    "3-D": (X[np.newaxis], ValueError, "Found array with dim 3"),
     "scalar": (3.0, ValueError, r"Expected 2D array, got scalar[\s\S]*Reshape"),
     "no rows": (X[:0], ValueError, r"0 sample\(s\) .* minimum of 1 is required"),
     "no features": (X[:, :0], ValueError, r"0 feature\(s\) .* minimum of 1"),

@@ -135,6 +135,30 @@ def test_uncertainty(run):
     assert table.max(axis=0).sum() > 0.8 * len(labels)
 
 
+def test_density(run):
+    names, printed = run("density")
+    assert names["mixture"]._model().n_parameters() == 29  # as the text says
+    ours, theirs = (float(line.split()[1]) for line in printed.splitlines())
+    assert ours > theirs
+
+
+def test_criteria(run):
+    names, _ = run("criteria")
+    best, merged = names["best"], names["merged"]
+    assert (best.n_components_, best.covariance_type_) == (3, "diag")
+    clusters = merged.predict(names["X"], 2)
+    assert np.mean(clusters[:400] == clusters[0]) == 1
+    assert np.mean(clusters[400:] != clusters[0]) == 1
+
+
+def test_speakers(run):
+    names, _ = run("speakers")
+    right = names["right"]
+    assert right[0] < 0.6
+    assert right[-1] == 1
+    assert np.all(np.diff(right) >= 0)
+
+
 def test_families(run):
     names, printed = run("families")
     bic = {name: fit.bic(names["X"]) for name, fit in names["fits"].items()}

@@ -10,6 +10,7 @@ import pytest
 import sklearn.mixture
 from matplotlib.colors import to_rgb
 from scipy import stats
+from scipy.integrate import trapezoid
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -314,7 +315,7 @@ def test_density_and_components_of_one_feature(galaxies):
     np.testing.assert_allclose(density, np.sum(parts, axis=0), rtol=1e-9, atol=1e-300)
     for line, part in zip(display.components_, parts, strict=True):
         np.testing.assert_allclose(line.get_ydata(), part, rtol=1e-9, atol=1e-300)
-    assert np.trapezoid(density, x) == pytest.approx(1, abs=0.02)
+    assert trapezoid(density, x) == pytest.approx(1, abs=0.02)
     styles = {line.get_linestyle() for line in display.components_}
     assert len(styles) == 4  # in grey too
 

@@ -115,7 +115,7 @@ def test_ordered_map_keeps_the_order_and_not_much_under_way(n, use_threads):
 def sixteen_cores(monkeypatch):
     """A machine on which nothing but the environment limits the threads."""
     monkeypatch.setattr(joblib, "cpu_count", lambda: 16)
-    monkeypatch.setattr(_threads._blas, "limit", lambda: 16)
+    monkeypatch.setattr(_threads._Blas, "limit", lambda self: 16)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 

@@ -3,12 +3,13 @@
 import inspect
 import re
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
 
-def load_old_faithful(*, return_X_y=False, as_frame=False):
+def load_old_faithful(*, return_X_y=False, as_frame=False) -> Any:
     """Load the eruptions of Old Faithful, a geyser in Yellowstone National Park.
 
     =========  ==============================================
@@ -68,7 +69,7 @@ def load_old_faithful(*, return_X_y=False, as_frame=False):
     )
 
 
-def load_galaxies(*, return_X_y=False, as_frame=False):
+def load_galaxies(*, return_X_y=False, as_frame=False) -> Any:
     """Load the velocities of 82 galaxies in the region of Corona Borealis.
 
     =========  ==============================================
@@ -133,7 +134,7 @@ def load_galaxies(*, return_X_y=False, as_frame=False):
     )
 
 
-def load_reaven_miller(*, return_X_y=False, as_frame=False):
+def load_reaven_miller(*, return_X_y=False, as_frame=False) -> Any:
     """Load the diabetes data of Reaven and Miller.
 
     =========  ==============================================

@@ -93,8 +93,8 @@ _FAMILIES = (
 
 # Each family once, and all names.
 NAMES = tuple(family.name for family in _FAMILIES)
-FAMILIES = {family.name: family for family in _FAMILIES}
-FAMILIES |= {family.code: family for family in _FAMILIES}
+FAMILIES = {family.code: family for family in reversed(_FAMILIES)}  # the first has it
+FAMILIES |= {family.name: family for family in _FAMILIES}
 # In one dimension mclust has two models.
 FAMILIES |= {"E": FAMILIES["tied"], "V": FAMILIES["full"]}
 

@@ -159,7 +159,7 @@ class Family:
         return 0 if self.shares_all else self.form.rank(n_features) + 1
 
     # ---- parameters -------------------------------------------------------
-    def n_parameters(self, n_components, n_features):
+    def n_parameters(self, n_components, n_features) -> int:
         """Return the number of free parameters of a mixture."""
         covariances = int(self.n_covariance_parameters(n_components, n_features))
         weights = 0 if self.equal_weights else n_components - 1

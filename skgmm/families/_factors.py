@@ -9,7 +9,7 @@ from ..forms.factors import LEAST_NOISE, canonical, low_rank, means_of, parts
 from ._base import Family
 
 
-def factor_analysers(n_factors, *, equal_weights=False):
+def factor_analysers(n_factors, *, equal_weights=False) -> Family:
     r"""Return the family of mixtures of factor analysers, for hundreds of features.
 
     The covariance of a component is :math:`\Lambda_k \Lambda_k' + \Psi_k` with q
@@ -77,8 +77,8 @@ def factor_analysers(n_factors, *, equal_weights=False):
     >>> np.bincount(mixture.predict(X))
     array([200, 100])
     >>> loadings, noise = mixture.covariances_[:, :, :1], mixture.covariances_[:, :, 1]
-    >>> noise.mean().round(1)
-    np.float64(1.0)
+    >>> round(float(noise.mean()), 1)
+    1.0
     """
     if not isinstance(n_factors, Integral) or n_factors < 1:
         raise ValueError(

@@ -1,5 +1,7 @@
 """ConvergenceDisplay: the objective, pass by pass."""
 
+from typing import Self
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
@@ -44,7 +46,7 @@ class ConvergenceDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
+    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs) -> Self:
         """Draw the objective of the best run of a fitted mixture.
 
         Parameters
@@ -77,7 +79,7 @@ class ConvergenceDisplay:
         converged = getattr(estimator, "converged_", None)
         return cls(bounds, converged=converged, name=name).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, gap=False, line_kw=None):
+    def plot(self, ax=None, *, gap=False, line_kw=None) -> Self:
         """Draw the objective.
 
         Parameters

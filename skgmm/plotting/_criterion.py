@@ -1,5 +1,7 @@
 """CriterionDisplay: a criterion by number of components and family."""
 
+from typing import Self
+
 import numpy as np
 
 from ._panels import LEGEND
@@ -74,7 +76,7 @@ class CriterionDisplay:
         self.lower_is_better = lower_is_better
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+    def from_estimator(cls, estimator, *, ax=None, **kwargs) -> Self:
         """Draw the ``results_`` of an estimator that has compared models.
 
         Parameters
@@ -113,7 +115,7 @@ class CriterionDisplay:
         lower_is_better=True,
         ax=None,
         **kwargs,
-    ):
+    ) -> Self:
         """Draw a table of models.
 
         Parameters
@@ -160,7 +162,7 @@ class CriterionDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax=None, *, line_kw=None) -> Self:
         """Draw the criterion.
 
         Parameters

@@ -3,6 +3,7 @@
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -95,7 +96,7 @@ class EMDisplay:
         max_points=2000,
         ax=None,
         **kwargs,
-    ):
+    ) -> Self:
         """Fit a copy of an estimator by plain EM and draw states on the way.
 
         Parameters
@@ -155,7 +156,7 @@ class EMDisplay:
         display = cls(states, points=points, feature_names=view.names, limits=limits)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, n_columns=3):
+    def plot(self, ax=None, *, n_columns=3) -> Self:
         """Draw the states side by side.
 
         Parameters
@@ -193,7 +194,7 @@ class EMDisplay:
         self.figure_ = self.axes_[0].figure
         return self
 
-    def animate(self, ax=None, *, interval=600):
+    def animate(self, ax=None, *, interval=600) -> Any:
         """Return an animation of the states.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -166,7 +167,7 @@ class MixtureDisplay:
         max_points=5000,
         ax=None,
         **kwargs,
-    ):
+    ) -> Self:
         """Draw a fitted mixture.
 
         Parameters
@@ -232,7 +233,7 @@ class MixtureDisplay:
         deviations=(1, 2),
         legend=True,
         scatter_kw=None,
-    ):
+    ) -> Self:
         """Draw the mixture.
 
         Parameters

@@ -1,5 +1,7 @@
 """UncertaintyDisplay: how sure the components of rows are."""
 
+from typing import Self
+
 import numpy as np
 
 from ._mixture import Points, checked_rows
@@ -89,7 +91,7 @@ class UncertaintyDisplay:
     @classmethod
     def from_estimator(
         cls, estimator, X, *, features=None, max_points=5000, ax=None, **kwargs
-    ):
+    ) -> Self:
         """Draw the uncertainty of rows.
 
         Parameters
@@ -141,7 +143,7 @@ class UncertaintyDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, kind="auto"):
+    def plot(self, ax=None, *, kind="auto") -> Self:
         """Draw the uncertainty.
 
         Parameters
