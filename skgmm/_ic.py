@@ -188,7 +188,7 @@ class GaussianMixtureIC(
         self,
         n_components: str | int | ArrayLike = "auto",
         *,
-        covariance_type: str | Sequence[str] = "all",
+        covariance_type: str | Family | Sequence[str | Family] = "all",
         criterion: str | Callable[..., float] = "bic",
         tol: float = 1e-6,
         reg_covar: str | float = "auto",
