@@ -272,7 +272,7 @@ class Problem:
 class Pace:
     """How a run leaps: the longest leap, the lengths of the last, what they left."""
 
-    longest: float = 1.0
+    longest: float = 4.0
     lengths: tuple = ()
     left: tuple = ()
 
