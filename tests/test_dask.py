@@ -339,10 +339,12 @@ def test_a_worker_sums_its_blocks_in_one_task(client):
     source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
     groups = source._groups(client.get)
     assert sorted(index for group in groups for index in group) == list(range(10))
-    assert len(groups) == 2
+    assert len(groups) <= 2
     holders = client.who_has(source.stored)
-    for group in groups:
-        assert len({holders[source.blocks.keys[index]] for index in group}) == 1
+    for group in groups:  # some worker has all of them, and others may have copies
+        assert set.intersection(
+            *(set(holders[source.blocks.keys[index]]) for index in group)
+        )
     lazy = LazyRows.of(array(), lambda rows: None, None).weighted(None)
     assert lazy._groups(client.get) == [[index] for index in range(5)]
 
