@@ -5,8 +5,9 @@
 
 The best known log-likelihood of a problem is the largest of `--runs` converged runs
 of scikit-learn and of this package from random starts, of all fits that are compared,
-and of earlier results, without those that `spurious` excludes.  Then the default fit, with 1 and 10
-starts, and scikit-learn's, with its defaults, are made from the same seeds.
+and of earlier results, without those that `spurious` excludes.  Then the default fit,
+with 1 and 10 starts, and scikit-learn's, with its defaults, are made from the same
+seeds.
 """
 
 import argparse
