@@ -52,6 +52,9 @@ class LazyBlocks:
 
         if getattr(X, "ndim", 1) == 2 and hasattr(X, "rechunk"):
             X = X.rechunk({1: -1})
+        if hasattr(X, "expr"):  # of frames dask.optimize makes others
+            X = X.optimize()
+            return cls(dict(X.__dask_graph__()), tuple(flatten(X.__dask_keys__())))
         graph = dict(X.__dask_graph__())
         if not all(map(_is_future, graph.values())):
             (X,) = optimize(X)

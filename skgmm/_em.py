@@ -553,6 +553,8 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
 def _beginning(problem, start, rng, index):
     mixture = start.make(problem, rng, index)
     share = np.nan if mixture.noise is None else mixture.noise.weight
+    if share < _SMALLEST_WEIGHT:  # it could never grow again
+        share = np.nan
     return problem.noisy(mixture, share)
 
 

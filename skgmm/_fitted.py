@@ -522,7 +522,7 @@ def check_mixture(mixture):
         raise ValueError(
             f"mixture must be a fitted mixture of skgmm; got {type(mixture).__name__}."
         )
-    if mixture.noise_weight_ > 0:
+    if mixture._model().mixture.noise is not None:
         raise ValueError(
             "mixture must have no noise component; got one with noise_weight_="
             f"{mixture.noise_weight_:.4g}. Fit one with noise=False, or take its "

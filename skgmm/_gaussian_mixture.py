@@ -20,7 +20,7 @@ from ._dask import DaskSource, LazyRows, is_lazy
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
 from ._missing import HolesSource, warn_of_many_patterns
-from ._noise import Noise
+from ._noise import Noise, is_asked_for
 from ._online import Past, StepSize, first_rows
 from ._prior import ConjugatePrior
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
@@ -276,7 +276,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     it, of index -1.  Its weight counts as a parameter, and V as another one if it was
     not given, as in mclust.  Unlike there the box is not turned to principal axes,
     which would depend on units.  One value very far from all others makes V so large
-    that no other outlier is found: then give V, or leave the value out.  The E-step
+    that no other outlier is found: leave the value out.  The E-step
     goes over the rows twice, and a start takes about five times as long.
 
     Both `prior` and `max_eigenvalue_ratio` need ``reg_covar='auto'``, which goes on
@@ -878,11 +878,11 @@ def _problem(estimator, source, family):
 
 def _noise(noise, source, regularisation):
     """Return the noise that a parameter asks for, or None."""
-    if noise is False:
+    if not is_asked_for(noise):
         return None
     frame, (_, variance, held, ridge) = source.frame, regularisation.terms
     variance = np.where(frame.constant, held + ridge, frame.variance)
-    volume = None if noise is True else float(noise)
+    volume = None if isinstance(noise, bool | np.bool_) else float(noise)
     deviations = np.sqrt(variance) * frame.scale
     outward = Noise.of(*source.extremes(), deviations, volume)
     return outward.moved(-frame.centre / frame.scale, 1.0 / frame.scale)

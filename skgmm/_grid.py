@@ -41,7 +41,8 @@ def most_models(n_components, covariance_type):
     if isinstance(n_components, str):
         return None
     asked = NAMES if _is_all(covariance_type) else _asked(covariance_type)
-    return len(asked) * len(check_numbers(n_components)((), 0))
+    families = _distinct(FAMILIES.get(one, one) for one in asked)
+    return len(families) * len(check_numbers(n_components)((), 0))
 
 
 def _until_no_better(rows, n_rows):
@@ -116,7 +117,7 @@ class Row:
         fit = self.fit
         return {
             "n_components": self.n_components,
-            "covariance_type": self.family.name,
+            "covariance_type": self.family.label,
             "criterion": self.value,
             "log_likelihood": self.log_likelihood,
             "n_parameters": self.n_parameters,
@@ -194,7 +195,7 @@ class Grid:
         """Return what becomes of one model."""
         n_features = len(problem.source.frame.centre)
         row = Row(n_components, family, family.n_parameters(n_components, n_features))
-        self._monitor.begin(family, f"K={n_components} {family.name}")
+        self._monitor.begin(family, f"K={n_components} {family.label}")
         try:
             # Threads of BLAS, still awake after a product in the M-step, would take the
             # cores from those of the pass.

@@ -288,7 +288,7 @@ class GaussianMixtureIC(
         monitor.close()
         best = _best(grid.rows)
         self.results_ = as_arrays(grid.rows)
-        self.n_components_, self.covariance_type_ = best.n_components, best.family.name
+        self.n_components_, self.covariance_type_ = best.n_components, best.family.label
         self.criterion_ = best.value
         self._set_model(model(best.family, best.fit))
         vars(self).update(_how_fitted(best))

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 
 from ._fitted import FittedMixture
 from ._gaussian_mixture import GaussianMixture
+from ._noise import is_asked_for
 from ._typing import RandomState, fit_context
 from ._validation import check_sample_weight
 from .families import FAMILIES
@@ -141,8 +142,14 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or the weights cannot be used, or nothing was observed at all.
+            If X or the weights cannot be used, or nothing was observed at all, or
+            `mixture` has noise.
         """
+        if is_asked_for(getattr(self.mixture, "noise", False)):
+            raise ValueError(
+                f"mixture has noise={self.mixture.noise!r}: rows that are noise tell "
+                "nothing of what is missing. Set noise=False."
+            )
         X = self._rows(X, reset=True)
         weight = check_sample_weight(sample_weight, len(X))
         missing = np.isnan(X[weight > 0])

@@ -10,6 +10,11 @@ from . import kernels
 INITIAL_WEIGHT = 0.1
 
 
+def is_asked_for(noise):
+    """Tell whether a parameter ``noise`` is anything but false."""
+    return not isinstance(noise, bool | np.bool_) or bool(noise)
+
+
 @dataclass(frozen=True, eq=False)
 class Noise:
     """A component whose density is one over the volume of a box, in the box and beyond.
@@ -106,7 +111,9 @@ class Noise:
         """
         gaussian, noise = log_densities + self.log_rest, self.log_joint(rows)
         total = np.logaddexp(gaussian, noise)
-        return total, gaussian - total, noise - total
+        seen = total > -np.inf  # others are left to the Gaussians
+        shift = np.where(seen, total, 0.0)
+        return total, np.where(seen, gaussian - shift, 0.0), noise - shift
 
     def parted(self, rows, log_densities, sample_weight):
         """Return the weights (n,) left to the Gaussians, and two sums over the rows.

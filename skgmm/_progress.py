@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from contextlib import contextmanager
+from numbers import Real
 
 import numpy as np
 
@@ -192,6 +193,11 @@ class ProgressBar:
     file : file, default=None
         Where to write to; None is standard error.
 
+    Raises
+    ------
+    ValueError
+        If the interval is no number of seconds, or the file cannot be written to.
+
     Examples
     --------
     >>> import sys
@@ -204,6 +210,14 @@ class ProgressBar:
     """
 
     def __init__(self, interval=0.1, file=None):
+        if not (isinstance(interval, Real) and interval >= 0):
+            raise ValueError(
+                f"interval must be a number of seconds, 0 or more; got {interval!r}."
+            )
+        if file is not None and not hasattr(file, "write"):
+            raise ValueError(
+                f"file must be an open file, or None for standard error; got {file!r}."
+            )
         self.interval = interval
         self.file = file
 

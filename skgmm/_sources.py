@@ -110,10 +110,11 @@ class ArraySource:
 
     def _in_one_call(self, steps, mixture, terms, n_passes, *tol):
         """Return a mixture, log-likelihoods on the way, and what else there is."""
-        work = n_passes * mixture.n_components * self.work
+        form, (k, d) = type(mixture.covariances), mixture.means.shape
+        factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
+        work = n_passes * k * (self.work + factors)
         if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
             return mixture, np.zeros(0), *(False for _ in tol)
-        form = type(mixture.covariances)
         total = self.total(form) if form.shared else None
         frame = self.frame.centre, self.frame.scale
         data = self.rows, self.sample_weight, *frame, mixture, terms, total

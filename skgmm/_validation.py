@@ -11,6 +11,7 @@ from . import _starts
 from ._dask import LazyRows, is_lazy, sample_of
 from ._files import Blocks, StoredRows, is_stored
 from ._mixture import Mixture
+from ._noise import is_asked_for
 from .families import FAMILIES
 from .forms import NotPositiveDefinite
 from .kernels import has_holes
@@ -33,6 +34,7 @@ def check_rows(estimator, X, *, reset=True):
     name = type(estimator).__name__
     check = partial(_check_block, name=name, allow_nan=not reset)
     if is_lazy(X):
+        check_shape_of_lazy(sample_of(X), name)
         validate_data(estimator, sample_of(X), skip_check_array=True, reset=reset)
         return LazyRows.of(X, check, check_weights_of_rows)
     if not is_stored(X):
@@ -49,6 +51,17 @@ def check_rows(estimator, X, *, reset=True):
             return check_array_rows(estimator, X.view(np.ndarray))
         raise
     return rows.unchecked()
+
+
+def check_shape_of_lazy(sample, name):
+    """Raise unless a collection has two dimensions and a feature."""
+    if np.ndim(sample) != 2:
+        raise ValueError(
+            f"{name} needs a Dask array of two dimensions or a frame; got a collection "
+            f"of {np.ndim(sample)}. Use X.reshape(-1, 1), or a frame, for one feature."
+        )
+    if np.shape(sample)[1] == 0:
+        raise ValueError(f"{name} needs at least 1 feature; got a collection of none.")
 
 
 def check_array_rows(estimator, X, *, reset=True):
@@ -235,7 +248,7 @@ def check_no_constraint(estimator):
                 f"{name}={value!r} is for fit: partial_fit knows no such parameter. "
                 "Leave it at None."
             )
-    if estimator.noise is not False:
+    if is_asked_for(estimator.noise):
         raise ValueError(
             f"noise={estimator.noise!r} is for fit: partial_fit knows no noise, whose "
             "box is that of all rows. Set noise=False, or fit a sample of the rows."

@@ -21,6 +21,7 @@ from sklearn.utils.validation import validate_data
 from ._fitted import Model, check_mixture
 from ._gaussian_mixture import GaussianMixture, _kept, _problem, _source
 from ._ic import GaussianMixtureIC
+from ._noise import is_asked_for
 from ._progress import Silent
 from ._search import Starts, fit_model
 from ._threads import single_threaded_blas
@@ -292,7 +293,7 @@ class _Comparison:
     """The fits of K and of K + 1 components to rows."""
 
     def __init__(self, template, X, weight, rng):
-        if template.noise is not False:
+        if is_asked_for(template.noise):
             raise ValueError(
                 f"noise={template.noise!r} is not for likelihood_ratio_test, whose "
                 "resamples are of Gaussians only. Set noise=False."

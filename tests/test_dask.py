@@ -71,6 +71,44 @@ def test_a_fit_is_that_of_memory(collection, covariance_type):
     assert_same(fitted(collection(), covariance_type), fitted(X, covariance_type))
 
 
+def several():
+    """A frame whose columns are two features and a weight."""
+    rows = np.column_stack([X[:, :2], WEIGHT])
+    return dd.from_pandas(pd.DataFrame(rows, columns=["a", "b", "w"]), npartitions=4)
+
+
+pending = pytest.mark.parametrize(
+    "expression",
+    [
+        lambda f: f[f.a > f.a.mean()],
+        lambda f: f[["b", "a"]],
+        lambda f: f[["a"]],
+        lambda f: f * 2.0,
+        lambda f: f.map_partitions(lambda part: part.iloc[::2]),
+        lambda f: f.repartition(npartitions=2),
+        lambda f: f.persist()[["b"]],
+        lambda f: f.to_dask_array(lengths=True)[::3] + 1.0,
+        lambda f: f.to_dask_array(lengths=True).T.T.rechunk((999, 1)),
+    ],
+)
+
+
+@pending
+def test_what_is_pending_is_done(expression):
+    lazy = expression(several())
+    rows = lazy.compute()
+    mixture = fitted(lazy, max_iter=2)
+    assert mixture.n_samples_seen_ == len(rows)
+    assert_same(mixture, fitted(rows, max_iter=2))
+    assert mixture.score(lazy) == pytest.approx(mixture.score(rows), rel=1e-10)
+
+
+def test_rows_and_weights_that_are_columns_of_a_frame():
+    table = several()
+    lazy = fitted(table[["a", "b"]], sample_weight=table["w"] * 2.0)
+    assert_same(lazy, fitted(X[:, :2], sample_weight=2.0 * WEIGHT))
+
+
 @types
 @pytest.mark.parametrize("kind", ["memory", "array", "series"])
 def test_weights(covariance_type, kind):
@@ -246,6 +284,20 @@ def test_errors(rows, weight, text):
     with pytest.raises(ValueError, match=text):
         mixture.fit(array(rows), sample_weight=weight)
     np.testing.assert_array_equal(mixture.means_, before)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (lambda: array()[:, 0], "two dimensions or a frame; got a collection of 1"),
+        (lambda: frame()["a"], "two dimensions or a frame; got a collection of 1"),
+        (lambda: array()[:, :, np.newaxis], "two dimensions or a frame; got a .* 3"),
+        (lambda: array()[:, :0], "at least 1 feature; got a collection of none"),
+    ],
+)
+def test_collections_of_another_shape(rows, text):
+    with pytest.raises(ValueError, match=text):
+        GaussianMixture(2).fit(rows())
 
 
 def test_predictions_take_missing_values():

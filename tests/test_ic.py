@@ -323,6 +323,17 @@ def test_if_all_are_degenerate_it_says_so():
     assert search.degenerate_
 
 
+def test_equal_weights_of_a_family_are_kept():
+    problem = case(1, 2, 2)
+    equal = replace(FAMILIES["full"], equal_weights=True)
+    search = GaussianMixtureIC(2, covariance_type=[equal, "full"]).fit(problem.X)
+    names = ["full, equal weights", "full"]
+    assert search.results_["covariance_type"].tolist() == names
+    alone = GaussianMixtureIC(2, covariance_type=equal).fit(problem.X)
+    again = clone(alone.best_mixture_).fit(problem.X)
+    np.testing.assert_array_equal(again.weights_, [0.5, 0.5])
+
+
 def test_families_that_have_no_name():
     """Factor analysers, and a family of the user's own."""
     rng = np.random.default_rng(0)

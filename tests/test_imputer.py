@@ -212,3 +212,9 @@ def test_bad_arguments(rows):
         GaussianMixtureImputer().fit([[np.inf, 1.0], [np.nan, 2.0]])
     with pytest.raises(ValueError, match="sample_weight must not be negative"):
         GaussianMixtureImputer().fit(rows, sample_weight=np.full(len(rows), -1))
+
+
+def test_noise_knows_nothing_of_what_is_missing(rows):
+    imputer = GaussianMixtureImputer(GaussianMixture(2, noise=True))
+    with pytest.raises(ValueError, match=r"mixture has noise=True.*Set noise=False"):
+        imputer.fit(rows)

@@ -495,3 +495,28 @@ def test_scikit_learn():
         "they call partial_fit, which says that it knows no noise",
     )
     check_estimator(GaussianMixture(2, noise=True), expected_failed_checks=streams)
+
+
+def test_numpy_booleans_are_booleans():
+    X = load_old_faithful().data
+    plain = GaussianMixture(2, noise=np.False_).fit(X)
+    assert plain.noise_weight_ == 0.0
+    assert plain.partial_fit(X).n_samples_seen_ == 2 * len(X)
+    one, other = (GaussianMixture(2, noise=on).fit(X) for on in (np.True_, True))
+    assert one.noise_log_density_ == other.noise_log_density_
+
+
+def test_noise_that_has_died():
+    """It may come back with other rows."""
+    X = load_old_faithful().data
+    dead = GaussianMixture(2, noise=1e300, covariance_type="diag").fit(X)
+    assert dead.noise_weight_ == 0
+    far = dead.predict_proba(np.full((1, 2), 1e200))
+    assert far.sum() == 1
+    assert far[0, -1] == 0
+    with pytest.raises(ValueError, match="noise"):
+        merge_components(dead, X)
+    outliers = np.random.default_rng(0).uniform(-500, 500, size=(68, 2))
+    dead.set_params(warm_start=True, noise=True)
+    dead.fit(np.concatenate([X, outliers]))
+    assert dead.noise_weight_ == pytest.approx(0.2, abs=0.02)

@@ -81,3 +81,16 @@ def test_it_changes_nothing():
     watched = GaussianMixture(3).set_callbacks(ProgressBar(file=io.StringIO())).fit(X)
     np.testing.assert_array_equal(watched.means_, plain.means_)
     assert watched.n_iter_ == plain.n_iter_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"interval": "1"}, "interval must be a number of seconds.*got '1'"),
+        ({"interval": -1.0}, "interval must be a number of seconds.*got -1"),
+        ({"file": "bar.txt"}, "file must be an open file.*got 'bar.txt'"),
+    ],
+)
+def test_bad_parameters(parameters, match):
+    with pytest.raises(ValueError, match=match):
+        ProgressBar(**parameters)

@@ -131,7 +131,14 @@ class Family:
     @property
     def as_parameter(self):
         """Its ``covariance_type``: its name if that is enough, or itself."""
-        return self.name if self._registered else self
+        from . import FAMILIES
+
+        return self.name if self == FAMILIES.get(self.name) else self
+
+    @property
+    def label(self):
+        """What tells it from other families in a table."""
+        return f"{self.name}, equal weights" if self.equal_weights else self.name
 
     # ---- what belongs to each component -----------------------------------
     @property

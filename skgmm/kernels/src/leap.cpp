@@ -192,12 +192,11 @@ class Run {
     return true;
   }
 
-  // Go to where a leap leads, if that is no worse; the pass counts in any case.
+  // Go to where a leap leads, if that is no worse; a pass counts in any case.
   bool leap(Coordinates& coordinates, const Vector& vector) {
     State next = here;
-    double objective = -std::numeric_limits<double>::infinity();
-    if (coordinates.move(next, vector) && next.factorise())
-      objective = next.expectation(pass_, rows_);
+    if (!coordinates.move(next, vector) || !next.factorise()) return false;
+    const double objective = next.expectation(pass_, rows_);
     const bool higher = objective >= this->objective() && std::isfinite(objective);
     if (higher)
       go(next, objective);
