@@ -372,7 +372,7 @@ def _called(estimator, method, block):
             :0
         ]
     with inline():
-        return getattr(estimator, method)(_aligned(block))
+        return getattr(estimator, method)(block)
 
 
 def _on_block(call, arguments):
@@ -421,17 +421,13 @@ def _checked(block, sample_weight, *, dtype, check_block, check_weight):
     return _joined(rows, sample_weight, dtype)
 
 
-def _aligned(block, dtype=None):
-    """Return a block where the compiled pass can read it: a message may be anywhere."""
-    return np.require(block, dtype=dtype, requirements="A")
-
-
 def _joined(block, sample_weight, dtype):
     """Return the rows that have a weight, and their weights."""
-    rows = _aligned(block, dtype)
+    rows = np.asarray(block, dtype=dtype)
     if sample_weight is None:
         return rows, np.broadcast_to(1.0, (len(rows),))
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    # What came in a message may lie anywhere.
+    weight = np.require(sample_weight, np.float64, "A")
     present = weight > 0
     return (rows, weight) if present.all() else (rows[present], weight[present])
 

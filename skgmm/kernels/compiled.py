@@ -22,7 +22,7 @@ _CLIMB_UP_TO = 128
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     """See `reference.statistics`."""
     kind = mixture.covariances.kind
-    if not _has_pass(kind, rows) or within == (kind == "tied"):
+    if kind not in FORMS or within == (kind == "tied"):
         return reference.statistics(
             rows, sample_weight, centre, scale, mixture, within=within
         )
@@ -32,7 +32,7 @@ def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
     log_likelihood = _compiled.statistics(
         instruction_set,
         FORMS[kind],
-        rows,
+        _readable(rows),
         sample_weight,
         centre,
         1.0 / scale,
@@ -50,7 +50,7 @@ def statistics_with_holes(
     """See `holes.statistics`."""
     arguments = rows, sample_weight, centre, scale, mixture, patterns, varies
     kind = mixture.covariances.kind
-    if not _can_read(rows) or kind not in ("full", "diag"):
+    if kind not in ("full", "diag"):
         return holes.statistics(*arguments)
     means, values = mixture.means, mixture.covariances.values
     shapes = len(means), means.shape, values.shape
@@ -60,7 +60,7 @@ def statistics_with_holes(
     log_likelihood, failed = _compiled.statistics_with_holes(
         instruction_set,
         FORMS[kind],
-        rows,
+        _readable(rows),
         sample_weight,
         centre,
         1.0 / scale,
@@ -83,14 +83,14 @@ def statistics_with_holes(
 def log_responsibilities_with_holes(rows, mixture, patterns):
     """See `holes.log_responsibilities`."""
     shape = rows.shape[0], len(mixture.means)
-    if mixture.covariances.kind != "full" or not _can_read(rows) or not shape[0]:
+    if mixture.covariances.kind != "full" or not shape[0]:
         return holes.log_responsibilities(rows, mixture, patterns)
     densities, out = np.empty(shape[0]), np.empty(shape)
     with np.errstate(divide="ignore"):
         log_weights = np.log(mixture.weights)
     failed = _compiled.densities_with_holes(
         instruction_set,
-        rows,
+        _readable(rows),
         mixture.means,
         mixture.covariances.values,
         log_weights,
@@ -108,7 +108,7 @@ def log_responsibilities_with_holes(rows, mixture, patterns):
 def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
     """See `reference.class_moments`."""
     arguments = rows, sample_weight, centre, scale, labels, n_classes, form
-    if not _has_pass(form.kind, rows):
+    if form.kind not in FORMS:
         return reference.class_moments(*arguments)
     shape = n_classes, rows.shape[1]
     count, means = np.zeros(n_classes), np.zeros(shape)
@@ -116,7 +116,7 @@ def class_moments(rows, sample_weight, centre, scale, labels, n_classes, form):
     labels = np.ascontiguousarray(labels, dtype=np.int64)
     _compiled.class_moments(
         FORMS[form.kind],
-        rows,
+        _readable(rows),
         sample_weight,
         centre,
         1.0 / scale,
@@ -141,7 +141,7 @@ def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     """See `reference.climb`."""
     if not _climbs(rows, mixture):
         return None, np.zeros(0)
-    data = rows, sample_weight, centre, 1.0 / scale
+    data = _readable(rows), sample_weight, centre, 1.0 / scale
     parameters, task = _task(data, mixture, terms, total)
     out = np.empty(n_steps + 1)
     made = _compiled.climb(*task, out)
@@ -152,7 +152,7 @@ def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, to
     """See `reference.leap`."""
     if not _climbs(rows, mixture):
         return None, np.zeros(0), False
-    data = rows, sample_weight, centre, 1.0 / scale
+    data = _readable(rows), sample_weight, centre, 1.0 / scale
     parameters, task = _task(data, mixture, terms, total)
     out = np.empty(n_passes + 1)
     made, converged = _compiled.leap(*task, tol, out)
@@ -162,7 +162,7 @@ def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, to
 def _climbs(rows, mixture):
     """Tell whether steps of EM can be made in one call."""
     matrices = mixture.covariances.kind in ("full", "tied")
-    return _can_read(rows) and not (matrices and rows.shape[1] > _CLIMB_UP_TO)
+    return not (matrices and rows.shape[1] > _CLIMB_UP_TO)
 
 
 def _task(data, mixture, terms, total):
@@ -176,7 +176,7 @@ def _task(data, mixture, terms, total):
 
 def log_density(rows, mixture):
     """See `reference.log_density`."""
-    if not _has_pass(mixture.covariances.kind, rows):
+    if mixture.covariances.kind not in FORMS:
         return reference.log_density(rows, mixture)
     out = np.empty(len(rows))
     _densities(rows, mixture, out, None, None)
@@ -185,7 +185,7 @@ def log_density(rows, mixture):
 
 def log_responsibilities(rows, mixture):
     """See `reference.log_responsibilities`."""
-    if not _has_pass(mixture.covariances.kind, rows):
+    if mixture.covariances.kind not in FORMS:
         return reference.log_responsibilities(rows, mixture)
     densities, out = np.empty(len(rows)), np.empty((len(rows), len(mixture.means)))
     _densities(rows, mixture, densities, out, None)
@@ -194,7 +194,7 @@ def log_responsibilities(rows, mixture):
 
 def labels(rows, mixture):
     """See `reference.labels`."""
-    if not _has_pass(mixture.covariances.kind, rows):
+    if mixture.covariances.kind not in FORMS:
         return reference.labels(rows, mixture)
     largest, out = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
     _densities(rows, mixture, largest, None, out)
@@ -212,6 +212,7 @@ def whiteners(matrices):
 
 def _densities(rows, mixture, *out):
     kind = FORMS[mixture.covariances.kind]
+    rows = _readable(rows)
     _compiled.densities(instruction_set, kind, rows, *_arguments(mixture), *out)
 
 
@@ -224,12 +225,11 @@ def _arguments(mixture):
     return means, covariances.whiteners, coefficients, means.mean(axis=0)
 
 
-def _has_pass(kind, rows):
-    """Tell whether there are kernels for a form, and they take these rows."""
-    return kind in FORMS and _can_read(rows)
+def _readable(rows):
+    """Return rows where the kernels can read them: a copy, if they lie elsewhere.
 
-
-def _can_read(rows):
-    """Tell whether the kernels take these rows: native float64 or float32."""
-    aligned = rows.flags.aligned and rows.dtype.isnative
-    return aligned and rows.dtype in (np.float64, np.float32)
+    Such as those that came in a message, or lie in a file of another byte order.
+    """
+    dtype = rows.dtype.newbyteorder("=")
+    known = dtype in (np.float64, np.float32)
+    return np.require(rows, dtype if known else np.float64, "A")
