@@ -91,8 +91,8 @@ def test_the_start_puts_it_elsewhere(covariance_type, n_components, parameters):
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_fits_do_not_keep_one_that_can_be_moved(seed):
-    # Three rows far away: with the prior components among the others died there.  (From
-    # seed 0 a fit ends on a plateau, beyond which the highest optimum has an empty one.)
+    # Three rows far away: with the prior components among the others died there.  (The
+    # fit to seed 0 ends on a plateau; the optimum beyond it has an empty one.)
     rng = np.random.default_rng(seed)
     near, far = rng.normal(size=(100, 2)), 0.01 * rng.normal(size=(3, 2)) + 50
     mixture = GaussianMixture(
