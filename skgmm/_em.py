@@ -11,7 +11,7 @@ from ._acceleration import Coordinates, step_length
 from ._degeneracy import degenerate, empty
 from ._mixture import Mixture
 from ._statistics import Statistics
-from ._threads import single_threaded_blas
+from ._threads import ordered_map, single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
@@ -134,39 +134,55 @@ class Problem:
         least = unit * self.family.rows_needed(statistics.origin.shape[1])
         return statistics.with_small_pooled(least)
 
-    def steps(self, mixture, n_steps):
-        """Return where plain steps of EM lead, and the objectives on the way.
+    def steps(self, starts, n_steps):
+        """Return where plain steps of EM lead from several starts.
 
         Parameters
         ----------
-        mixture : Mixture
+        starts : list of Mixture or list of Statistics
+            Statistics are about the means; they stand for what maximises them.
         n_steps : int
 
         Returns
         -------
-        mixture : Mixture
-        objectives : list of float
-            Of the start and after each step; fewer where no step gains any more.
-
-        Raises
-        ------
-        StartFailed, NotPositiveDefinite
-            If a step fails.
+        list of (Mixture, list of float)
+            Mixtures, and the objectives of the start and after each step; fewer where
+            no step gains any more.  None and the error where a step fails.
         """
-        objectives = []
-        if self._in_one_call:
-            terms = self.regularisation.terms
-            mixture, totals = self.source.climb(mixture, terms, n_steps)
-            objectives = self._per_observation(totals).tolist()
-        made = max(len(objectives) - 1, 0)
-        if made < n_steps:
-            climb = Climb(self, mixture, n_steps - made)
-            while climb.goes_on:
-                climb.step()
-            trail = climb.fit.history
-            objectives = [*(objectives or [climb.first]), *trail]
-            mixture = climb.fit.mixture
-        return mixture, objectives
+        ends = [(None, ())] * len(starts)
+        if self._in_one_call and self._starts_in_one_call(starts[0]):
+            ends = self.source.climb(
+                [_arrays(start) for start in starts],
+                self.family.form,
+                (self.family.form.kind, *self.regularisation.terms),
+                n_steps,
+                of_moments=isinstance(starts[0], Statistics),
+            )
+
+        def rest(item):
+            start, (mixture, totals) = item
+            trail = self._per_observation(np.asarray(totals)).tolist()
+            if len(trail) > n_steps:
+                return mixture, trail
+            try:
+                if mixture is None:
+                    mixture = self._start(start)
+                return self._plain_steps(mixture, trail, n_steps)
+            except (StartFailed, NotPositiveDefinite) as error:
+                return None, error
+
+        return list(ordered_map(rest, list(zip(starts, ends, strict=True))))
+
+    def _start(self, start):
+        """Return the mixture of a start."""
+        return start if isinstance(start, Mixture) else self.maximisation(start)
+
+    def _plain_steps(self, mixture, trail, n_steps):
+        """Go on from a mixture, some steps after its start, if any was made."""
+        climb = Climb(self, mixture, n_steps - max(len(trail) - 1, 0))
+        while climb.goes_on:
+            climb.step()
+        return climb.fit.mixture, [*(trail or [climb.first]), *climb.fit.history]
 
     def leaps(self, mixture, tol, n_passes):
         """Return where leaps lead, and the objectives on the way.
@@ -187,9 +203,10 @@ class Problem:
         """
         objectives = []
         if self._in_one_call and self.regularisation.is_penalty:
-            terms, total = self.regularisation.terms, tol * self.source.total_weight
-            end = self.source.leap(mixture, terms, n_passes, total)
-            mixture, totals, converged = end
+            terms, total = (self.family.form.kind, *self.regularisation.terms), tol * self.source.total_weight
+            form, start = self.family.form, _arrays(mixture)
+            end = self.source.leap(start, form, terms, n_passes, total)
+            mixture, totals, converged = end[0] or mixture, *end[1:]
             objectives = self._per_observation(totals).tolist()
             if converged or len(objectives) > n_passes:
                 return mixture, objectives
@@ -197,6 +214,10 @@ class Problem:
         finish(climb, tol, n_passes - max(len(objectives) - 1, 0))
         objectives = objectives or [climb.first]
         return climb.fit.mixture, [*objectives, *climb.fit.history]
+
+    def _starts_in_one_call(self, start):
+        """Tell whether the kernels can begin with a start: iterations need a mixture."""
+        return isinstance(start, Mixture) or not self.family.iterative
 
     @property
     def _in_one_call(self):
@@ -560,6 +581,13 @@ def _beginning(problem, start, rng, index):
 
 def _save(checkpoint, runs, rest):
     checkpoint.save(replace(runs, rest=rest))
+
+
+def _arrays(start):
+    """Return a mixture, or statistics about the means, as the kernels take them."""
+    if isinstance(start, Mixture):
+        return start.weights, start.means, start.covariances.values
+    return start.count, start.origin, start.second
 
 
 def has_converged(trail, tol):

@@ -85,7 +85,10 @@ def from_partition(partition):
         sample = sample_of(problem, n_components, rng)
         rows, weight = _standardised(sample)
         labels = partition(rows, weight, n_components, rng, index)
-        return _moments(problem, sample, rows, weight, labels, n_components)
+        if not np.bincount(labels, minlength=n_components).all():
+            labels = bisect(rows, weight, labels, n_components)
+        mixture = problem.maximisation(_moments(problem, sample, labels))
+        return _with_copies(mixture, n_components)
 
     return propose
 
@@ -95,10 +98,13 @@ def from_race(n_swaps):
 
     def propose(problem, n_components, rng, index):
         sample = sample_of(problem, n_components, rng)
-        rows, weight = _standardised(sample)
+        field = Field.of(problem, sample)
+        rows, weight = field.coordinates, field.weight
 
-        def mixture_of(labels):
-            return _moments(problem, sample, rows, weight, labels, n_components)
+        def moments_of(labels):
+            if not np.bincount(labels, minlength=n_components).all():
+                labels = bisect(rows, weight, labels, n_components)
+            return _moments(problem, sample, labels)
 
         first = _bisected if index == 0 else _kmeans
         labels = first(rows, weight, n_components, rng, index)
@@ -106,11 +112,11 @@ def from_race(n_swaps):
         n_parts = labels.max() + 1
         large = is_large(sample, n_components)
         if n_components == 1 or n_parts < n_components or large:
-            return mixture_of(labels)
+            mixture = problem.maximisation(moments_of(labels))
+            return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else np.random.RandomState(0)
-        field = Field.of(problem, sample)
-        return race(field, n_components, labels, mixture_of, n_swaps, draws)
+        return race(field, n_components, labels, moments_of, n_swaps, draws)
 
     return propose
 
@@ -135,13 +141,10 @@ def _standardised(sample):
     return sample.standardised(), sample.sample_weight / np.max(sample.sample_weight)
 
 
-def _moments(problem, sample, rows, weight, labels, n_components):
-    """Return the mixture of the moments of the classes of a sample."""
-    if not np.bincount(labels, minlength=n_components).all():
-        labels = bisect(rows, weight, labels, n_components)
+def _moments(problem, sample, labels):
+    """Return the statistics of the classes of a sample."""
     statistics = sample.class_moments(labels, labels.max() + 1, problem.family.form)
-    mixture = problem.maximisation(problem.with_small_pooled(statistics, len(rows)))
-    return _with_copies(mixture, n_components)
+    return problem.with_small_pooled(statistics, len(labels))
 
 
 def from_responsibilities(responsibilities):

@@ -137,41 +137,45 @@ def kmeans(rows, weight, centres, n_iterations):
     return labels
 
 
-def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
+def climb(
+    rows, sample_weight, centre, scale, total, starts, terms, n_steps, of_moments
+):
     """See `reference.climb`."""
-    if not _climbs(rows, mixture):
-        return None, np.zeros(0)
-    data = _readable(rows), sample_weight, centre, 1.0 / scale
-    parameters, task = _task(data, mixture, terms, total)
-    out = np.empty(n_steps + 1)
-    made = _compiled.climb(*task, out)
-    return parameters, out[: made + 1]
+    if not _climbs(rows, terms):
+        return [(None, np.zeros(0)) for _ in starts[0]]
+    task = _task(rows, sample_weight, centre, scale, total, starts, terms)
+    objectives = np.empty((len(starts[0]), n_steps + 1))
+    made = np.empty(len(objectives), dtype=np.int64)
+    _compiled.climb(*task, of_moments, objectives, made)
+    ends = zip(*starts, strict=True)
+    return [
+        (end, out[: n + 1])
+        for end, out, n in zip(ends, objectives, made.tolist(), strict=True)
+    ]
 
 
-def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, tol):
+def leap(rows, sample_weight, centre, scale, total, start, terms, n_passes, tol):
     """See `reference.leap`."""
-    if not _climbs(rows, mixture):
+    if not _climbs(rows, terms):
         return None, np.zeros(0), False
-    data = _readable(rows), sample_weight, centre, 1.0 / scale
-    parameters, task = _task(data, mixture, terms, total)
+    starts = [array[np.newaxis].copy() for array in start]
+    task = _task(rows, sample_weight, centre, scale, total, starts, terms)
     out = np.empty(n_passes + 1)
     made, converged = _compiled.leap(*task, tol, out)
-    return parameters, out[: made + 1], converged
+    return [array[0] for array in starts], out[: made + 1], converged
 
 
-def _climbs(rows, mixture):
+def _climbs(rows, terms):
     """Tell whether steps of EM can be made in one call."""
-    matrices = mixture.covariances.kind in ("full", "tied")
-    return not (matrices and rows.shape[1] > _CLIMB_UP_TO)
+    return terms[0] not in ("full", "tied") or rows.shape[1] <= _CLIMB_UP_TO
 
 
-def _task(data, mixture, terms, total):
-    """Return parameters, which will change in place, and the arguments of steps."""
-    covariances, (size, *variances) = mixture.covariances, terms
-    parameters = mixture.weights.copy(), mixture.means.copy(), covariances.values.copy()
+def _task(rows, sample_weight, centre, scale, total, starts, terms):
+    """Return the arguments of steps; the starts will change in place."""
+    kind, *regularisation = terms
+    data = _readable(rows), sample_weight, centre, 1.0 / scale
     total = total or (np.zeros(0), np.zeros(0))
-    task = FORMS[covariances.kind], *data, *parameters, *total, size, *variances
-    return parameters, (instruction_set, *task)
+    return instruction_set, FORMS[kind], *data, *total, *starts, *regularisation
 
 
 def log_density(rows, mixture):

@@ -7,10 +7,11 @@
 #include "state.hpp"
 
 int climb(Pass pass, Form form, const Rows& rows, const Total& total,
-          const Regularisation& regularisation, const Parameters& parameters, int n_steps,
-          double* objectives) {
+          const Regularisation& regularisation, const Parameters& parameters,
+          bool of_moments, int n_steps, double* objectives) {
   try {
     State state(form, parameters, regularisation, total);
+    if (of_moments) state.maximise_moments();
     for (int step = 0;; ++step) {
       if (!state.factorise()) return step - 1;
       objectives[step] = state.expectation(pass, rows);

@@ -31,10 +31,11 @@ using Pass = bool (*)(const Rows&, const Model&, const Sums&);
 // counts, that of a form without further constraint.  The penalised log-likelihood is
 // written before the first step and after each.  Returns the number of steps made: fewer
 // than wanted, or -1, where a matrix is not positive definite, where memory is short,
-// where tied moments would lose digits, and where the objective is not finite.
+// where tied moments would lose digits, and where the objective is not finite.  If
+// `of_moments` the parameters are counts, means, and second moments about these.
 int climb(Pass pass, Form form, const Rows& rows, const Total& total,
-          const Regularisation& regularisation, const Parameters& parameters, int n_steps,
-          double* objectives);
+          const Regularisation& regularisation, const Parameters& parameters,
+          bool of_moments, int n_steps, double* objectives);
 
 // The same by SQUAREM: two steps of EM show where to leap, and a third one lands (see
 // _em.py).  It ends where the penalised log-likelihood that is still to be gained is

@@ -91,6 +91,14 @@ class State {
     }
   }
 
+  // The M-step of moments about the means, which came as the parameters.
+  void maximise_moments() {
+    count_ = weights_;
+    second_ = values_;
+    std::fill(first_.begin(), first_.end(), 0.0);
+    maximisation();
+  }
+
   // The mixture, to be changed; `factorise` it then.
   Form form() const { return form_; }
   int n_components() const { return k_; }
