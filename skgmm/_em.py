@@ -159,29 +159,29 @@ class Problem:
                 of_moments=isinstance(starts[0], Statistics),
             )
 
-        def rest(item):
-            start, (mixture, totals) = item
-            trail = self._per_observation(np.asarray(totals)).tolist()
-            if len(trail) > n_steps:
-                return mixture, trail
-            try:
-                if mixture is None:
-                    mixture = self._start(start)
-                return self._plain_steps(mixture, trail, n_steps)
-            except (StartFailed, NotPositiveDefinite) as error:
-                return None, error
+        trails = [self._per_observation(np.asarray(end[1])).tolist() for end in ends]
+        ends = [(end[0], trail) for end, trail in zip(ends, trails, strict=True)]
+        short = [r for r, (_, trail) in enumerate(ends) if len(trail) <= n_steps]
 
-        return list(ordered_map(rest, list(zip(starts, ends, strict=True))))
+        def further(r):
+            mixture, trail = ends[r]
+            return self._plain_steps(mixture or starts[r], trail, n_steps)
 
-    def _start(self, start):
-        """Return the mixture of a start."""
-        return start if isinstance(start, Mixture) else self.maximisation(start)
+        for r, end in zip(short, list(ordered_map(further, short)), strict=True):
+            ends[r] = end
+        return ends
 
-    def _plain_steps(self, mixture, trail, n_steps):
-        """Go on from a mixture, some steps after its start, if any was made."""
-        climb = Climb(self, mixture, n_steps - max(len(trail) - 1, 0))
-        while climb.goes_on:
-            climb.step()
+    def _plain_steps(self, start, trail, n_steps):
+        """Go on from a start, from which some steps have been made, one by one."""
+        n_steps -= max(len(trail) - 1, 0)
+        try:
+            if not isinstance(start, Mixture):
+                start = self.maximisation(start)
+            climb = Climb(self, start, n_steps)
+            while climb.goes_on:
+                climb.step()
+        except (StartFailed, NotPositiveDefinite) as error:
+            return None, error
         return climb.fit.mixture, [*(trail or [climb.first]), *climb.fit.history]
 
     def leaps(self, mixture, tol, n_passes):
