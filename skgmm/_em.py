@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -154,9 +154,8 @@ class Problem:
             If a step fails.
         """
         objectives = []
-        if self._in_one_call:
-            terms = self.regularisation.terms
-            mixture, totals = self.source.climb(mixture, terms, n_steps)
+        if self.terms:
+            mixture, totals = self.source.climb(mixture, self.terms, n_steps)
             objectives = self._per_observation(totals).tolist()
         made = max(len(objectives) - 1, 0)
         if made < n_steps:
@@ -186,9 +185,9 @@ class Problem:
             Of the start and after each pass.
         """
         objectives = []
-        if self._in_one_call and self.regularisation.is_penalty:
-            terms, total = self.regularisation.terms, tol * self.source.total_weight
-            end = self.source.leap(mixture, terms, n_passes, total)
+        if self.terms and self.regularisation.is_penalty:
+            total = tol * self.source.total_weight
+            end = self.source.leap(mixture, self.terms, n_passes, total)
             mixture, totals, converged = end
             objectives = self._per_observation(totals).tolist()
             if converged or len(objectives) > n_passes:
@@ -198,11 +197,14 @@ class Problem:
         objectives = objectives or [climb.first]
         return climb.fit.mixture, [*objectives, *climb.fit.history]
 
-    @property
-    def _in_one_call(self):
-        """Whether steps may be made in one call to the kernels, if these can."""
-        closed = self.family.unconstrained and self.source.complete
-        return bool(closed and self.noise is None and self.regularisation.terms)
+    @cached_property
+    def terms(self):
+        """What the kernels need to make steps in one call, or None."""
+        of_family, of_covariances = self.family.steps, self.regularisation.terms
+        if self.noise is not None or not self.source.complete:
+            return None
+        both = of_family is not None and of_covariances is not None
+        return (*of_family, *of_covariances) if both else None
 
     def rank(self, fit):
         """Return a key by which fits are sorted.

@@ -95,9 +95,9 @@ class ArraySource:
     def climb(self, mixture, terms, n_steps):
         """Make steps of EM in one call, as far as that is possible.
 
-        For families whose covariances are scatter over counts; see
-        `kernels.reference.climb`.  Returns a mixture, and the penalised log-likelihoods
-        on the way: none if the rows are not in memory.
+        For families that the kernels know; see `kernels.reference.climb`.  Returns a
+        mixture, and the penalised log-likelihoods on the way: none if the rows are not
+        in memory.
         """
         return self._in_one_call(kernels.climb, mixture, terms, n_steps)
 

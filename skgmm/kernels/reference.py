@@ -118,14 +118,12 @@ def _nearest(rows, centres):
 def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
     """Make steps of EM in one call, as far as that is possible: here none.
 
-    The M-step is scatter over counts, that of a form without further constraint.
-
     Parameters
     ----------
     rows, sample_weight, centre, scale, mixture
         See `statistics`.
-    terms : tuple (size, variance, held, ridge)
-        See `PseudoObservations.terms`.
+    terms : tuple (code, equal_weights, size, variance, held, ridge)
+        See `Family.steps` and `PseudoObservations.terms`.
     total : tuple (mean, scatter) or None
         Of all rows, where the form follows from them.
     n_steps : int

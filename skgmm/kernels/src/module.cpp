@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "climb.hpp"
+#include "families.hpp"
 #include "interface.hpp"
+#include "matrices.hpp"
 #include "partition.hpp"
 
 namespace nb = nanobind;
@@ -26,6 +28,7 @@ using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
 using Offsets = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::c_contig, nb::device::cpu>;
 using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+using FamilyOf = std::pair<int, bool>;  // its code, and whether weights are equal
 
 extern const Passes skgmm_passes_baseline;
 #ifdef SKGMM_X86
@@ -242,14 +245,15 @@ static int64_t whiteners(Input matrices, Output out) {
 
 // Where steps of EM begin and end: weights, means and values are changed in place.
 struct Task {
-  Task(int form, AnyRows data, Weights weight, Input centre, Input inverse_scale,
+  Task(FamilyOf of, AnyRows data, Weights weight, Input centre, Input inverse_scale,
        Output weights, Output means, Output values, Input total_mean, Input total_scatter,
        double size, Input variance, Input held, Input ridge)
-      : form(Form(form)), rows(weighted_rows(data, weight, centre, inverse_scale)),
+      : family{Code(of.first), of.second}, rows(weighted_rows(data, weight, centre, inverse_scale)),
         total{total_mean.data(), total_scatter.data()},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
-    check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
+    check(means.ndim() == 2 && of.first >= 0 && of.first < N_CODES);
     const std::size_t k = means.shape(0), d = means.shape(1);
+    const Form form = family.form();
     check(rows.n_features == int(d) && weights.size() == k);
     check(values.size() == form_size(form, k, d));
     check(variance.size() == d && held.size() == d && ridge.size() == d);
@@ -257,7 +261,7 @@ struct Task {
     parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
   }
 
-  Form form;
+  Family family;
   Rows rows;
   Total total;
   Regularisation regularisation;
@@ -265,33 +269,33 @@ struct Task {
 };
 
 // Steps of EM: see climb.hpp; objectives has room for one more than the steps.
-static int climb_rows(const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
+static int climb_rows(const std::string& isa, FamilyOf of, AnyRows data, Weights weight, Input centre,
                       Input inverse_scale, Output weights, Output means, Output values,
                       Input total_mean, Input total_scatter, double size, Input variance,
                       Input held, Input ridge, Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
+  const Task task(of, data, weight, centre, inverse_scale, weights, means, values, total_mean,
                   total_scatter, size, variance, held, ridge);
   check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+  const auto pass = passes_of(isa).statistics[task.family.form()];
   nb::gil_scoped_release release;
-  return climb(pass, task.form, task.rows, task.total, task.regularisation, task.parameters,
+  return climb(pass, task.family, task.rows, task.total, task.regularisation, task.parameters,
                int(objectives.size()) - 1, objectives.data());
 }
 
 // Leaps: see climb.hpp; objectives has room for one more than the passes.
-static std::pair<int, bool> leap_rows(const std::string& isa, int form, AnyRows data,
+static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRows data,
                                       Weights weight, Input centre, Input inverse_scale,
                                       Output weights, Output means, Output values,
                                       Input total_mean, Input total_scatter, double size,
                                       Input variance, Input held, Input ridge, double tol,
                                       Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
+  const Task task(of, data, weight, centre, inverse_scale, weights, means, values, total_mean,
                   total_scatter, size, variance, held, ridge);
   check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+  const auto pass = passes_of(isa).statistics[task.family.form()];
   bool converged = false;
   nb::gil_scoped_release release;
-  const int made = leap(pass, task.form, task.rows, task.total, task.regularisation,
+  const int made = leap(pass, task.family, task.rows, task.total, task.regularisation,
                         task.parameters, int(objectives.size()) - 1, tol, objectives.data(),
                         &converged);
   return {made, converged};
