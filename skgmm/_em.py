@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -150,11 +150,11 @@ class Problem:
             no step gains any more.  None and the error where a step fails.
         """
         ends = [(None, ())] * len(starts)
-        if self._in_one_call and self._starts_in_one_call(starts[0]):
+        if self.terms and self._starts_in_one_call(starts[0]):
             ends = self.source.climb(
                 [_arrays(start) for start in starts],
                 self.family.form,
-                (self.family.form.kind, *self.regularisation.terms),
+                self.terms,
                 n_steps,
                 of_moments=isinstance(starts[0], Statistics),
             )
@@ -202,10 +202,10 @@ class Problem:
             Of the start and after each pass.
         """
         objectives = []
-        if self._in_one_call and self.regularisation.is_penalty:
-            terms, total = (self.family.form.kind, *self.regularisation.terms), tol * self.source.total_weight
+        if self.terms and self.regularisation.is_penalty:
+            total = tol * self.source.total_weight
             form, start = self.family.form, _arrays(mixture)
-            end = self.source.leap(start, form, terms, n_passes, total)
+            end = self.source.leap(start, form, self.terms, n_passes, total)
             mixture, totals, converged = end[0] or mixture, *end[1:]
             objectives = self._per_observation(totals).tolist()
             if converged or len(objectives) > n_passes:
@@ -219,11 +219,14 @@ class Problem:
         """Tell whether the kernels can begin with a start: iterations need a mixture."""
         return isinstance(start, Mixture) or not self.family.iterative
 
-    @property
-    def _in_one_call(self):
-        """Whether steps may be made in one call to the kernels, if these can."""
-        closed = self.family.unconstrained and self.source.complete
-        return bool(closed and self.noise is None and self.regularisation.terms)
+    @cached_property
+    def terms(self):
+        """What the kernels need to make steps in one call, or None."""
+        of_family, of_covariances = self.family.steps, self.regularisation.terms
+        if self.noise is not None or not self.source.complete:
+            return None
+        both = of_family is not None and of_covariances is not None
+        return (*of_family, *of_covariances) if both else None
 
     def rank(self, fit):
         """Return a key by which fits are sorted.

@@ -129,7 +129,9 @@ class ArraySource:
 
         # Each is worth a thread, or all together are not worth one.
         alone = work > _WORK_OF_A_THREAD
-        parts = [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
+        parts = (
+            [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
+        )
         ends = chain.from_iterable(_threads.ordered_map(part, parts))
         return [(_mixture(end, form, totals), totals) for end, totals in ends]
 

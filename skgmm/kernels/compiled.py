@@ -7,6 +7,19 @@ from .reference import LOG_2PI
 
 FORMS = {"full": 0, "tied": 1, "diag": 2, "spherical": 3}
 
+# Families whose steps are compiled, by mclust's codes, and the most features for which
+# they are: above, LAPACK is so much faster that steps are better made one by one.
+FAMILIES = dict.fromkeys(("EII", "VII", "EEI", "VEI", "EVI", "VVI"), np.inf) | {
+    "EEE": 128,
+    "VEE": 64,
+    "EVE": 20,
+    "VVE": 20,
+    "EEV": 20,
+    "VEV": 20,
+    "EVV": 128,
+    "VVV": 128,
+}
+
 # Instruction sets of this processor, the best one first.
 SUPPORTED = tuple(_compiled.supported())
 instruction_set = SUPPORTED[0]
@@ -15,8 +28,6 @@ moments = reference.moments
 
 # Matrices above this size are LAPACK's: below, to call it is most of the work.
 _LAPACK_FROM = 32
-# And above this one LAPACK is so much faster that steps are better made one by one.
-_CLIMB_UP_TO = 128
 
 
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
@@ -167,15 +178,16 @@ def leap(rows, sample_weight, centre, scale, total, start, terms, n_passes, tol)
 
 def _climbs(rows, terms):
     """Tell whether steps of EM can be made in one call."""
-    return terms[0] not in ("full", "tied") or rows.shape[1] <= _CLIMB_UP_TO
+    return rows.shape[1] <= FAMILIES.get(terms[0], 0)
 
 
 def _task(rows, sample_weight, centre, scale, total, starts, terms):
     """Return the arguments of steps; the starts will change in place."""
-    kind, *regularisation = terms
+    code, equal_weights, *regularisation = terms
+    family = list(FAMILIES).index(code), equal_weights
     data = _readable(rows), sample_weight, centre, 1.0 / scale
     total = total or (np.zeros(0), np.zeros(0))
-    return instruction_set, FORMS[kind], *data, *total, *starts, *regularisation
+    return instruction_set, family, *data, *total, *starts, *regularisation
 
 
 def log_density(rows, mixture):

@@ -120,8 +120,6 @@ def climb(
 ):
     """Make steps of EM from several starts, as far as that is possible: here none.
 
-    The M-step is scatter over counts, that of a form without further constraint.
-
     Parameters
     ----------
     rows, sample_weight, centre, scale
@@ -130,8 +128,8 @@ def climb(
         Of all rows, where the form follows from them.
     starts : list of ndarray
         Weights (R, K), means (R, K, D) and covariances (R, ...).
-    terms : tuple (size, variance, held, ridge)
-        See `PseudoObservations.terms`.
+    terms : tuple (code, equal_weights, size, variance, held, ridge)
+        See `Family.steps` and `PseudoObservations.terms`.
     n_steps : int
     of_moments : bool
         Whether the starts are counts, means, and second moments about these.
@@ -146,9 +144,7 @@ def climb(
     return [(None, np.zeros(0)) for _ in starts[0]]
 
 
-def leap(
-    rows, sample_weight, centre, scale, total, start, terms, n_passes, tol
-):
+def leap(rows, sample_weight, centre, scale, total, start, terms, n_passes, tol):
     """Make leaps of SQUAREM in one call, as far as that is possible: here none.
 
     Parameters

@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "climb.hpp"
+#include "families.hpp"
 #include "interface.hpp"
+#include "matrices.hpp"
 #include "partition.hpp"
 
 namespace nb = nanobind;
@@ -26,6 +28,7 @@ using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
 using Offsets = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::c_contig, nb::device::cpu>;
 using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+using FamilyOf = std::pair<int, bool>;  // its code, and whether weights are equal
 
 extern const Passes skgmm_passes_baseline;
 #ifdef SKGMM_X86
@@ -243,15 +246,16 @@ static int64_t whiteners(Input matrices, Output out) {
 // Where steps of EM begin and end: weights, means and values are changed in place.  They
 // are of several runs, one after the other.
 struct Task {
-  Task(int form, AnyRows data, Weights weight, Input centre, Input inverse_scale,
+  Task(FamilyOf of, AnyRows data, Weights weight, Input centre, Input inverse_scale,
        Input total_mean, Input total_scatter, Output weights, Output means, Output values,
        double size, Input variance, Input held, Input ridge)
-      : form(Form(form)), rows(weighted_rows(data, weight, centre, inverse_scale)),
+      : family{Code(of.first), of.second}, rows(weighted_rows(data, weight, centre, inverse_scale)),
         total{total_mean.data(), total_scatter.data()},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
-    check(means.ndim() == 3 && form >= 0 && form < N_FORMS);
+    check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
     n_runs = means.shape(0);
     const std::size_t k = means.shape(1), d = means.shape(2);
+    const Form form = family.form();
     n_values = form_size(form, k, d);
     check(rows.n_features == int(d) && weights.size() == n_runs * k);
     check(values.size() == n_runs * n_values);
@@ -260,8 +264,6 @@ struct Task {
     parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
   }
 
-  Form form;
-  Rows rows;
   // The parameters of one run.
   Parameters of(std::size_t run) const {
     const std::size_t k = parameters.n_components, d = parameters.n_features;
@@ -269,6 +271,8 @@ struct Task {
             parameters.values + run * n_values};
   }
 
+  Family family;
+  Rows rows;
   std::size_t n_runs, n_values;
   Total total;
   Regularisation regularisation;
@@ -277,38 +281,38 @@ struct Task {
 
 // Steps of EM: see climb.hpp; objectives (R, ...) have room for one more than the steps,
 // and made (R,) says how many were made.
-static void climb_rows(const std::string& isa, int form, AnyRows data, Weights weight,
+static void climb_rows(const std::string& isa, FamilyOf of, AnyRows data, Weights weight,
                        Input centre, Input inverse_scale, Input total_mean,
                        Input total_scatter, Output weights, Output means, Output values,
                        double size, Input variance, Input held, Input ridge, bool of_moments,
                        Output objectives, Labels made) {
-  const Task task(form, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
+  const Task task(of, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
                   means, values, size, variance, held, ridge);
   check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
   check(objectives.shape(0) == task.n_runs);
-  const auto pass = passes_of(isa).statistics[form];
+  const auto pass = passes_of(isa).statistics[task.family.form()];
   const std::size_t room = objectives.shape(1);
   nb::gil_scoped_release release;
   for (std::size_t run = 0; run < task.n_runs; ++run)
     made.data()[run] =
-        climb(pass, task.form, task.rows, task.total, task.regularisation, task.of(run),
+        climb(pass, task.family, task.rows, task.total, task.regularisation, task.of(run),
               of_moments, int(room) - 1, objectives.data() + run * room);
 }
 
 // Leaps: see climb.hpp; objectives has room for one more than the passes.
-static std::pair<int, bool> leap_rows(const std::string& isa, int form, AnyRows data,
+static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRows data,
                                       Weights weight, Input centre, Input inverse_scale,
                                       Input total_mean, Input total_scatter, Output weights,
                                       Output means, Output values, double size,
                                       Input variance, Input held, Input ridge, double tol,
                                       Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
+  const Task task(of, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
                   means, values, size, variance, held, ridge);
   check(objectives.size() > 0 && task.n_runs == 1);
-  const auto pass = passes_of(isa).statistics[form];
+  const auto pass = passes_of(isa).statistics[task.family.form()];
   bool converged = false;
   nb::gil_scoped_release release;
-  const int made = leap(pass, task.form, task.rows, task.total, task.regularisation,
+  const int made = leap(pass, task.family, task.rows, task.total, task.regularisation,
                         task.parameters, int(objectives.size()) - 1, tol, objectives.data(),
                         &converged);
   return {made, converged};
