@@ -26,13 +26,18 @@ def test_kmeans_ends_where_that_of_sklearn_does():
     assert adjusted_rand_score(labels, theirs.labels_) == 1
 
 
-def test_longest_axis_of_fewer_rows_than_features():
+@pytest.mark.parametrize("n_rows", [6, 60])
+def test_longest_axis(n_rows):
     rng = np.random.default_rng(0)
-    rows, mass = rng.normal(size=(6, 9)), rng.uniform(size=6)
+    rows, mass = rng.normal(size=(n_rows, 9)), rng.uniform(size=n_rows)
     matrix = np.cov(rows.T, aweights=mass, bias=True)
-    axis = _longest_axis(rows, mass)
+    axis = _longest_axis(rows, rows, mass)
     np.testing.assert_allclose(matrix @ axis, axis * (axis @ axis), 1e-12, 1e-12)
     assert axis @ axis == pytest.approx(np.linalg.eigvalsh(matrix)[-1])
+    # It moves with the features if the metric stays.
+    mixing = rng.normal(size=(9, 9))
+    moved = _longest_axis(rows @ mixing + 1e3, rows, mass)
+    np.testing.assert_allclose(moved, axis @ mixing, rtol=1e-9, atol=1e-9)
 
 
 def test_seeds_of_few_distinct_rows():
@@ -64,10 +69,12 @@ def test_stripes_are_found(covariance_type):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("distance", [7.0, 3.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_mixed_features_give_the_same_partition(covariance_type, seed):
+def test_mixed_features_give_the_same_partition(covariance_type, seed, distance):
+    """Where components overlap too, and there are many optima."""
     rng = np.random.default_rng(seed)
-    X = case(seed, 4, 3, distance=7.0, n_rows=600).X
+    X = case(seed, 4, 3, distance=distance, n_rows=600).X
     mixing = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1.0, 3.0, 0.2]
     scale = 10.0 ** rng.uniform(-6, 6, 3)
     one = GaussianMixture(4, covariance_type=covariance_type).fit(X)

@@ -10,28 +10,6 @@ namespace {
 constexpr double SLOWEST = 1 - 1e-4;
 constexpr double SMALLEST_WEIGHT = 1e-8;
 
-using Vector = std::vector<double>;
-
-// The inverse of a lower triangular matrix (d, d).
-void invert(const double* lower, int d, double* inverse) {
-  for (int i = 0; i < d; ++i)
-    for (int j = 0; j < d; ++j) {
-      double sum = i == j ? 1 : 0;
-      for (int p = j; p < i; ++p) sum -= lower[i * d + p] * inverse[p * d + j];
-      inverse[i * d + j] = j > i ? 0 : sum / lower[i * d + i];
-    }
-}
-
-// The product of two lower triangular matrices.
-void multiply(const double* a, const double* b, int d, double* product) {
-  for (int i = 0; i < d; ++i)
-    for (int j = 0; j < d; ++j) {
-      double sum = 0;
-      for (int p = j; p <= i; ++p) sum += a[i * d + p] * b[p * d + j];
-      product[i * d + j] = sum;
-    }
-}
-
 // Coordinates of mixtures relative to one of them: see _acceleration.py.
 class Coordinates {
  public:
@@ -66,7 +44,7 @@ class Coordinates {
     }
     for (int c = 0; c < n_; ++c) {
       const double *white = &state.whiteners()[at(c)], *base = &whiteners_[at(c)];
-      if (matrices_) multiply(white, &factors_[at(c)], d_, room_.data());
+      if (matrices_) multiply_lower(white, &factors_[at(c)], d_, room_.data());
       for (int i = 0; i < own_; ++i)
         *to++ = root(c) * (matrices_ ? room_[i] : white[i] / base[i]);
     }
@@ -89,7 +67,7 @@ class Coordinates {
         for (int i = 0; i < (matrices_ ? d_ : own_); ++i)
           if (!(white[matrices_ ? i * d_ + i : i] > 0)) return false;
         if (matrices_) {
-          multiply(white, &whiteners_[at(c)], d_, factor);
+          multiply_lower(white, &whiteners_[at(c)], d_, factor);
           std::copy(factor, factor + own_, white);
           invert(white, d_, factor);
         } else {
@@ -195,7 +173,9 @@ class Run {
   // Go to where a leap leads, if that is no worse; a pass counts in any case.
   bool leap(Coordinates& coordinates, const Vector& vector) {
     State next = here;
-    if (!coordinates.move(next, vector) || !next.factorise()) return false;
+    if (!coordinates.move(next, vector)) return false;
+    next.project(here);
+    if (!next.factorise()) return false;
     const double objective = next.expectation(pass_, rows_);
     const bool higher = objective >= this->objective() && std::isfinite(objective);
     if (higher)
@@ -265,11 +245,11 @@ void climb_by_leaps(Run& run, double tol) {
 
 }  // namespace
 
-int leap(Pass pass, Form form, const Rows& rows, const Total& total,
+int leap(Pass pass, const Family& family, const Rows& rows, const Total& total,
          const Regularisation& regularisation, const Parameters& parameters, int n_passes,
          double tol, double* objectives, bool* converged) {
   try {
-    Run run(State(form, parameters, regularisation, total), pass, rows, n_passes, objectives);
+    Run run(State(family, parameters, regularisation, total), pass, rows, n_passes, objectives);
     if (!run.begin()) return -1;
     climb_by_leaps(run, tol);
     run.here.write(parameters);

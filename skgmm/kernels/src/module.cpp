@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "climb.hpp"
+#include "families.hpp"
 #include "interface.hpp"
+#include "matrices.hpp"
 #include "partition.hpp"
 
 namespace nb = nanobind;
@@ -26,6 +28,7 @@ using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
 using Offsets = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::c_contig, nb::device::cpu>;
 using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+using FamilyOf = std::pair<int, bool>;  // its code, and whether weights are equal
 
 extern const Passes skgmm_passes_baseline;
 #ifdef SKGMM_X86
@@ -240,58 +243,76 @@ static int64_t whiteners(Input matrices, Output out) {
   return -1;
 }
 
-// Where steps of EM begin and end: weights, means and values are changed in place.
+// Where steps of EM begin and end: weights, means and values are changed in place.  They
+// are of several runs, one after the other.
 struct Task {
-  Task(int form, AnyRows data, Weights weight, Input centre, Input inverse_scale,
-       Output weights, Output means, Output values, Input total_mean, Input total_scatter,
+  Task(FamilyOf of, AnyRows data, Weights weight, Input centre, Input inverse_scale,
+       Input total_mean, Input total_scatter, Output weights, Output means, Output values,
        double size, Input variance, Input held, Input ridge)
-      : form(Form(form)), rows(weighted_rows(data, weight, centre, inverse_scale)),
+      : family{Code(of.first), of.second}, rows(weighted_rows(data, weight, centre, inverse_scale)),
         total{total_mean.data(), total_scatter.data()},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
-    check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
-    const std::size_t k = means.shape(0), d = means.shape(1);
-    check(rows.n_features == int(d) && weights.size() == k);
-    check(values.size() == form_size(form, k, d));
+    check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
+    n_runs = means.shape(0);
+    const std::size_t k = means.shape(1), d = means.shape(2);
+    const Form form = family.form();
+    n_values = form_size(form, k, d);
+    check(rows.n_features == int(d) && weights.size() == n_runs * k);
+    check(values.size() == n_runs * n_values);
     check(variance.size() == d && held.size() == d && ridge.size() == d);
     check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
     parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
   }
 
-  Form form;
+  // The parameters of one run.
+  Parameters of(std::size_t run) const {
+    const std::size_t k = parameters.n_components, d = parameters.n_features;
+    return {int(k), int(d), parameters.weights + run * k, parameters.means + run * k * d,
+            parameters.values + run * n_values};
+  }
+
+  Family family;
   Rows rows;
+  std::size_t n_runs, n_values;
   Total total;
   Regularisation regularisation;
   Parameters parameters;
 };
 
-// Steps of EM: see climb.hpp; objectives has room for one more than the steps.
-static int climb_rows(const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
-                      Input inverse_scale, Output weights, Output means, Output values,
-                      Input total_mean, Input total_scatter, double size, Input variance,
-                      Input held, Input ridge, Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
-                  total_scatter, size, variance, held, ridge);
-  check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+// Steps of EM: see climb.hpp; objectives (R, ...) have room for one more than the steps,
+// and made (R,) says how many were made.
+static void climb_rows(const std::string& isa, FamilyOf of, AnyRows data, Weights weight,
+                       Input centre, Input inverse_scale, Input total_mean,
+                       Input total_scatter, Output weights, Output means, Output values,
+                       double size, Input variance, Input held, Input ridge, bool of_moments,
+                       Output objectives, Labels made) {
+  const Task task(of, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
+                  means, values, size, variance, held, ridge);
+  check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
+  check(objectives.shape(0) == task.n_runs);
+  const auto pass = passes_of(isa).statistics[task.family.form()];
+  const std::size_t room = objectives.shape(1);
   nb::gil_scoped_release release;
-  return climb(pass, task.form, task.rows, task.total, task.regularisation, task.parameters,
-               int(objectives.size()) - 1, objectives.data());
+  for (std::size_t run = 0; run < task.n_runs; ++run)
+    made.data()[run] =
+        climb(pass, task.family, task.rows, task.total, task.regularisation, task.of(run),
+              of_moments, int(room) - 1, objectives.data() + run * room);
 }
 
 // Leaps: see climb.hpp; objectives has room for one more than the passes.
-static std::pair<int, bool> leap_rows(const std::string& isa, int form, AnyRows data,
+static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRows data,
                                       Weights weight, Input centre, Input inverse_scale,
-                                      Output weights, Output means, Output values,
-                                      Input total_mean, Input total_scatter, double size,
+                                      Input total_mean, Input total_scatter, Output weights,
+                                      Output means, Output values, double size,
                                       Input variance, Input held, Input ridge, double tol,
                                       Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
-                  total_scatter, size, variance, held, ridge);
-  check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+  const Task task(of, data, weight, centre, inverse_scale, total_mean, total_scatter, weights,
+                  means, values, size, variance, held, ridge);
+  check(objectives.size() > 0 && task.n_runs == 1);
+  const auto pass = passes_of(isa).statistics[task.family.form()];
   bool converged = false;
   nb::gil_scoped_release release;
-  const int made = leap(pass, task.form, task.rows, task.total, task.regularisation,
+  const int made = leap(pass, task.family, task.rows, task.total, task.regularisation,
                         task.parameters, int(objectives.size()) - 1, tol, objectives.data(),
                         &converged);
   return {made, converged};
@@ -350,8 +371,10 @@ NB_MODULE(_compiled, m) {
   m.def("densities_with_holes", &densities_with_holes, in, in, in, in, in, in, in, in, out, out);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
-  m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);
-  m.def("leap", &leap_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, in, out);
+  m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, out, out, out, in, in, in, in, in,
+        out, out);
+  m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, out, out, out, in, in, in, in, in,
+        out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
   m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);
