@@ -223,7 +223,7 @@ class Problem:
     def terms(self):
         """What the kernels need to make steps in one call, or None."""
         of_family, of_covariances = self.family.steps, self.regularisation.terms
-        if self.noise is not None or not self.source.complete:
+        if self.noise is not None:
             return None
         both = of_family is not None and of_covariances is not None
         return (*of_family, *of_covariances) if both else None

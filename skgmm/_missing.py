@@ -110,11 +110,13 @@ class HolesSource:
         """Number of different sets of features that are observed."""
         return len(self._sorted[1][2].observed)
 
-    @property
+    @cached_property
     def factors(self):
         """Multiplications a component that a pass takes for factors, roughly."""
-        general = self.form.unit(1, self._d).general
-        return float(self.n_patterns) * self._d * general.whiteners.size
+        d, n_missing = self._d, np.sum(~self._sorted[1][2].observed, axis=1)
+        sizes = np.where(2 * n_missing <= d, n_missing, d)
+        general = self.form.unit(1, d).general
+        return float(np.sum(sizes.astype(float) ** 2)) * general.whiteners.size / d
 
     @property
     def work(self):
@@ -149,6 +151,16 @@ class HolesSource:
         chunks = _threads.chunks(len(rows), origin) if len(rows) else []
         parts += _threads.ordered_map(part, chunks)
         return Statistics.sum(iter(parts))
+
+    # ---- steps in one call ------------------------------------------------
+    climb = ArraySource.climb
+    leap = ArraySource.leap
+    _work_of_steps = ArraySource._work_of_steps
+
+    def _of_steps(self, form):
+        complete, (rows, weight, patterns) = self._sorted
+        with_holes = rows, weight, patterns, ~self.frame.constant
+        return replace(complete._of_steps(form), with_holes=with_holes)
 
     # ---- one Gaussian -----------------------------------------------------
     def total(self, form):

@@ -125,7 +125,7 @@ class ArraySource:
 
         def part(chosen):
             batch = [array[chosen] for array in stacked]
-            return kernels.climb(*data, batch, terms, n_steps, of_moments)
+            return kernels.climb(data, batch, terms, n_steps, of_moments)
 
         # Each is worth a thread, or all together are not worth one.
         alone = work > _WORK_OF_A_THREAD
@@ -144,7 +144,7 @@ class ArraySource:
         if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
             return None, np.zeros(0), False
         data = self._of_steps(form)
-        end, totals, converged = kernels.leap(*data, start, terms, n_passes, tol)
+        end, totals, converged = kernels.leap(data, start, terms, n_passes, tol)
         return _mixture(end, form, totals), totals, converged
 
     def _work_of_steps(self, start, form, n_steps):
@@ -157,7 +157,7 @@ class ArraySource:
         """Return the rows as the kernels that make steps take them."""
         total = self.total(form) if form.shared else None
         frame = self.frame.centre, self.frame.scale
-        return self.rows, self.sample_weight, *frame, total
+        return kernels.Data(self.rows, self.sample_weight, *frame, total)
 
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.

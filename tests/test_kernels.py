@@ -10,6 +10,7 @@ import threadpoolctl
 from skgmm import kernels
 from skgmm._em import Problem
 from skgmm._frame import Frame
+from skgmm._missing import HolesSource
 from skgmm._mixture import Mixture
 from skgmm._regularisation import PseudoObservations, Ridge
 from skgmm._sources import ArraySource
@@ -576,19 +577,36 @@ def compiled_steps(monkeypatch):
 
 
 def problem_of(
-    code, rng, d, *, ridge=False, dtype=np.float64, n_constant=0, n_rows=300, **options
+    code,
+    rng,
+    d,
+    *,
+    ridge=False,
+    dtype=np.float64,
+    n_constant=0,
+    n_rows=300,
+    holes=0.0,
+    **options,
 ):
-    """Return a problem with a start for it."""
+    """Return a problem with a start for it; holes are a share of the cells."""
     family = family_named(code, **options)
     mixture = mixture_of(family.form.kind, rng, 3, d)
     rows = (1e3 + 5.0 * rows_near(mixture, rng, n_rows)).astype(dtype)
     rows[:, :n_constant] = 7.0
+    if holes:
+        rows = np.where(rng.random(rows.shape) < holes, np.nan, rows)
+        rows = rows[~np.isnan(rows).all(axis=1)]
     weight = rng.uniform(0.1, 2.0, len(rows))
-    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    options = {"per_feature": family.per_feature}
+    if holes:
+        source = HolesSource.of(rows, weight, family.form, **options)
+    else:
+        source = ArraySource.of(rows, weight, **options)
+    frame = source.frame
     regularisation = (
         Ridge.of(frame, 0.1) if ridge else PseudoObservations.of(frame, weight.max())
     )
-    problem = Problem(ArraySource(rows, weight, frame), family, regularisation)
+    problem = Problem(source, family, regularisation)
     propose = from_partition(PARTITIONS["bisect"])
     return problem, propose(problem, 3, np.random.RandomState(0), 0)
 
@@ -635,6 +653,39 @@ def test_steps_in_one_call_are_steps_of_em(code, d, ridge, isa):
 
 
 @codes
+@pytest.mark.parametrize("d", [1, 2, 5, 12])
+@pytest.mark.parametrize("ridge", [False, True])
+def test_steps_in_one_call_of_rows_with_holes(code, d, ridge, isa):
+    rng = np.random.default_rng(d)
+    problem, start = problem_of(code, rng, d, ridge=ridge, holes=0.2)
+    assert_steps_in_one_call(problem, start)
+
+
+@codes
+def test_steps_in_one_call_without_any_complete_row(code):
+    problem, start = problem_of(code, np.random.default_rng(1), 3, holes=0.2)
+    source = problem.source
+    some = np.isnan(source.rows).any(axis=1)
+    rows, weight = source.rows[some], source.sample_weight[some]
+    source = replace(source, rows=rows, sample_weight=weight)
+    assert_steps_in_one_call(replace(problem, source=source), start)
+
+
+@codes
+def test_steps_in_one_call_hold_constant_features_with_holes(code):
+    rng = np.random.default_rng(2)
+    assert_steps_in_one_call(*problem_of(code, rng, 3, n_constant=1, holes=0.2))
+
+
+def test_steps_in_one_call_end_where_what_is_observed_has_no_factor():
+    problem, start = problem_of("VVV", np.random.default_rng(2), 3, holes=0.2)
+    values = start.covariances.values.copy()
+    values[:, :2, :2] = 1.0
+    singular = Mixture(start.weights, start.means, Full.known(values, 3, 3))
+    assert len(in_one_call(problem, singular, 2)[1]) == 0
+
+
+@codes
 def test_steps_in_one_call_keep_weights_equal(code):
     rng = np.random.default_rng(1)
     assert_steps_in_one_call(*problem_of(code, rng, 3, equal_weights=True))
@@ -659,8 +710,9 @@ def test_steps_in_one_call_of_few_components(code, n_components):
 
 @codes
 @pytest.mark.parametrize("d", [1, 2, 5, 12])
-def test_leaps_in_one_call_are_those_of_the_driver(code, d, isa, monkeypatch):
-    problem, start = problem_of(code, np.random.default_rng(d), d)
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_leaps_in_one_call_are_those_of_the_driver(code, d, holes, isa, monkeypatch):
+    problem, start = problem_of(code, np.random.default_rng(d), d, holes=holes)
     mixture, objectives = problem.leaps(start, 1e-9, 12)
     monkeypatch.setattr(kernels, "leap", reference.leap)
     expected, trail = problem.leaps(start, 1e-9, 12)
@@ -761,8 +813,10 @@ def test_steps_from_several_starts_are_those_from_each(code, n_rows):
 
 @codes
 @pytest.mark.parametrize("ridge", [False, True])
-def test_steps_from_moments_begin_with_their_mixture(code, ridge):
-    problem, _ = problem_of(code, np.random.default_rng(0), 3, ridge=ridge)
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_steps_from_moments_begin_with_their_mixture(code, ridge, holes):
+    rng = np.random.default_rng(0)
+    problem, _ = problem_of(code, rng, 3, ridge=ridge, holes=holes)
     labels = np.arange(len(problem.source.rows)) % 3
     form = problem.family.form
     statistics = problem.source.class_moments(labels, 3, form)

@@ -148,13 +148,11 @@ def kmeans(rows, weight, centres, n_iterations):
     return labels
 
 
-def climb(
-    rows, sample_weight, centre, scale, total, starts, terms, n_steps, of_moments
-):
+def climb(data, starts, terms, n_steps, of_moments):
     """See `reference.climb`."""
-    if not _climbs(rows, terms):
+    if not _climbs(data, terms):
         return [(None, np.zeros(0)) for _ in starts[0]]
-    task = _task(rows, sample_weight, centre, scale, total, starts, terms)
+    task = _task(data, starts, terms)
     objectives = np.empty((len(starts[0]), n_steps + 1))
     made = np.empty(len(objectives), dtype=np.int64)
     _compiled.climb(*task, of_moments, objectives, made)
@@ -165,29 +163,35 @@ def climb(
     ]
 
 
-def leap(rows, sample_weight, centre, scale, total, start, terms, n_passes, tol):
+def leap(data, start, terms, n_passes, tol):
     """See `reference.leap`."""
-    if not _climbs(rows, terms):
+    if not _climbs(data, terms):
         return None, np.zeros(0), False
     starts = [array[np.newaxis].copy() for array in start]
-    task = _task(rows, sample_weight, centre, scale, total, starts, terms)
+    task = _task(data, starts, terms)
     out = np.empty(n_passes + 1)
     made, converged = _compiled.leap(*task, tol, out)
     return [array[0] for array in starts], out[: made + 1], converged
 
 
-def _climbs(rows, terms):
+def _climbs(data, terms):
     """Tell whether steps of EM can be made in one call."""
-    return rows.shape[1] <= FAMILIES.get(terms[0], 0)
+    return data.rows.shape[1] <= FAMILIES.get(terms[0], 0)
 
 
-def _task(rows, sample_weight, centre, scale, total, starts, terms):
+def _task(data, starts, terms):
     """Return the arguments of steps; the starts will change in place."""
     code, equal_weights, *regularisation = terms
     family = list(FAMILIES).index(code), equal_weights
-    data = _readable(rows), sample_weight, centre, 1.0 / scale
-    total = total or (np.zeros(0), np.zeros(0))
-    return instruction_set, family, *data, *total, *starts, *regularisation
+    rows = _readable(data.rows), data.sample_weight, data.centre, 1.0 / data.scale
+    total = data.total or (np.zeros(0), np.zeros(0))
+    with_holes = None
+    if data.with_holes is not None:
+        others, weight, patterns, varies = data.with_holes
+        offsets, observed = patterns.offsets, patterns.observed
+        with_holes = _readable(others), weight, offsets, observed, varies
+    task = family, *rows, *total, with_holes, *starts, *regularisation
+    return instruction_set, *task
 
 
 def log_density(rows, mixture):

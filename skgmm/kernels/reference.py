@@ -8,6 +8,8 @@ A mixture here is anything with ``weights`` (K,), ``means`` (K, D) and
 ``covariances`` (a form).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import lapack
 
@@ -115,17 +117,34 @@ def _nearest(rows, centres):
     return np.argmin(np.einsum("ij,ij->i", centres, centres) - 2 * products, axis=1)
 
 
-def climb(
-    rows, sample_weight, centre, scale, total, starts, terms, n_steps, of_moments
-):
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What steps of EM in one call climb.
+
+    Attributes
+    ----------
+    rows, sample_weight, centre, scale
+        Complete rows; see `statistics`.
+    total : tuple (mean, scatter) or None
+        Of these, where the form follows from them.
+    with_holes : tuple (rows, sample_weight, patterns, varies) or None
+        See `holes.statistics`.
+    """
+
+    rows: np.ndarray
+    sample_weight: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    total: tuple | None = None
+    with_holes: tuple | None = None
+
+
+def climb(data, starts, terms, n_steps, of_moments):
     """Make steps of EM from several starts, as far as that is possible: here none.
 
     Parameters
     ----------
-    rows, sample_weight, centre, scale
-        See `statistics`.
-    total : tuple (mean, scatter) or None
-        Of all rows, where the form follows from them.
+    data : Data
     starts : list of ndarray
         Weights (R, K), means (R, K, D) and covariances (R, ...).
     terms : tuple (code, equal_weights, size, variance, held, ridge)
@@ -144,12 +163,12 @@ def climb(
     return [(None, np.zeros(0)) for _ in starts[0]]
 
 
-def leap(rows, sample_weight, centre, scale, total, start, terms, n_passes, tol):
+def leap(data, start, terms, n_passes, tol):
     """Make leaps of SQUAREM in one call, as far as that is possible: here none.
 
     Parameters
     ----------
-    rows, sample_weight, centre, scale, total, terms
+    data, terms
         See `climb`.
     start : tuple (weights, means, covariances)
     n_passes : int

@@ -6,15 +6,14 @@
 
 #include "state.hpp"
 
-int climb(Pass pass, const Family& family, const Rows& rows, const Total& total,
-          const Regularisation& regularisation, const Parameters& parameters,
-          bool of_moments, int n_steps, double* objectives) {
+int climb(const Data& data, const Family& family, const Regularisation& regularisation,
+          const Parameters& parameters, bool of_moments, int n_steps, double* objectives) {
   try {
-    State state(family, parameters, regularisation, total);
+    State state(family, parameters, regularisation);
     if (of_moments) state.maximise_moments();
     for (int step = 0;; ++step) {
       if (!state.factorise()) return step - 1;
-      objectives[step] = state.expectation(pass, rows);
+      objectives[step] = state.expectation(data);
       if (!std::isfinite(objectives[step])) return step - 1;
       state.write(parameters);
       if (step == n_steps) return step;

@@ -141,8 +141,8 @@ class Ending {
 // A run: where it is, and what it has passed.
 class Run {
  public:
-  Run(const State& start, Pass pass, const Rows& rows, int n_passes, double* objectives)
-      : here(start), pass_(pass), rows_(rows), n_passes_(n_passes), objectives_(objectives) {}
+  Run(const State& start, const Data& data, int n_passes, double* objectives)
+      : here(start), data_(data), n_passes_(n_passes), objectives_(objectives) {}
 
   State here;
   bool converged = false;
@@ -153,7 +153,7 @@ class Run {
 
   bool begin() {
     if (!here.factorise()) return false;
-    objectives_[0] = here.expectation(pass_, rows_);
+    objectives_[0] = here.expectation(data_);
     return std::isfinite(objectives_[0]);
   }
 
@@ -161,7 +161,7 @@ class Run {
   bool step(const State& to) {
     State next = to;
     if (!next.factorise()) return false;
-    const double objective = next.expectation(pass_, rows_);
+    const double objective = next.expectation(data_);
     if (!std::isfinite(objective)) return false;
     if (objective < this->objective())
       converged = true;
@@ -176,7 +176,7 @@ class Run {
     if (!coordinates.move(next, vector)) return false;
     next.project(here);
     if (!next.factorise()) return false;
-    const double objective = next.expectation(pass_, rows_);
+    const double objective = next.expectation(data_);
     const bool higher = objective >= this->objective() && std::isfinite(objective);
     if (higher)
       go(next, objective);
@@ -191,8 +191,7 @@ class Run {
     objectives_[++made_] = objective;
   }
 
-  Pass pass_;
-  const Rows& rows_;
+  const Data& data_;
   int n_passes_, made_ = 0;
   double* objectives_;
 };
@@ -245,11 +244,11 @@ void climb_by_leaps(Run& run, double tol) {
 
 }  // namespace
 
-int leap(Pass pass, const Family& family, const Rows& rows, const Total& total,
-         const Regularisation& regularisation, const Parameters& parameters, int n_passes,
-         double tol, double* objectives, bool* converged) {
+int leap(const Data& data, const Family& family, const Regularisation& regularisation,
+         const Parameters& parameters, int n_passes, double tol, double* objectives,
+         bool* converged) {
   try {
-    Run run(State(family, parameters, regularisation, total), pass, rows, n_passes, objectives);
+    Run run(State(family, parameters, regularisation), data, n_passes, objectives);
     if (!run.begin()) return -1;
     climb_by_leaps(run, tol);
     run.here.write(parameters);

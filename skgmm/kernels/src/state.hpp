@@ -17,9 +17,9 @@ constexpr double LOG_2PI = 1.8378770664093454836;
 // A mixture, and room for the sums of a pass.
 class State {
  public:
-  State(const Family& family, const Parameters& p, const Regularisation& r, const Total& t)
+  State(const Family& family, const Parameters& p, const Regularisation& r)
       : family_(family), form_(family.form()), k_(p.n_components), d_(p.n_features),
-        regularisation_(r), total_(t), weights_(p.weights, p.weights + k_),
+        regularisation_(r), weights_(p.weights, p.weights + k_),
         means_(p.means, p.means + std::size_t(k_) * d_), values_(p.values, p.values + size()),
         whiteners_(size()), log_determinants_(k_), coefficients_(k_), centre_(d_), count_(k_),
         first_(std::size_t(k_) * d_), second_(size()), room_(2 * std::size_t(d_)) {
@@ -52,30 +52,20 @@ class State {
     return form_ != TIED || means_are_near();
   }
 
-  // The E-step and its sums; returns the penalised log-likelihood, NaN if memory is short.
-  double expectation(Pass pass, const Rows& rows) {
+  // The E-step and its sums; returns the penalised log-likelihood, NaN if memory is short
+  // or what is observed of some rows has a covariance without a factor.
+  double expectation(const Data& data) {
     std::fill(count_.begin(), count_.end(), 0.0);
     std::fill(first_.begin(), first_.end(), 0.0);
     std::fill(second_.begin(), second_.end(), 0.0);
-    for (int c = 0; c < k_; ++c)
-      coefficients_[c] = std::log(weights_[c]) - 0.5 * (d_ * LOG_2PI + log_determinants_[c]);
-    for (int j = 0; j < d_; ++j) {
-      centre_[j] = 0;
-      for (int c = 0; c < k_; ++c) centre_[j] += means_[std::size_t(c) * d_ + j] / k_;
-    }
-    const Model model = {k_,           d_, means_.data(), whiteners_.data(), coefficients_.data(),
-                         centre_.data()};
-    double log_likelihood = 0;
-    const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
-                       &log_likelihood};
-    if (!pass(rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
-    return log_likelihood + log_penalty();
+    const double complete = of_complete_rows(data);
+    if (form_ == TIED) second_from_total(data.total);
+    return complete + of_rows_with_holes(data) + log_penalty();
   }
 
   // The M-step: what maximises the expected likelihood of the last pass.  Covariances that
   // cannot be estimated have no factor then.
   void maximisation() {
-    if (form_ == TIED) second_from_total();
     double all = 0;
     for (int c = 0; c < k_; ++c) all += count_[c];
     for (int c = 0; c < k_; ++c)
@@ -144,6 +134,44 @@ class State {
 
   std::size_t index(int c, int j) const { return std::size_t(c) * d_ + j; }
 
+  // Add the sums of the complete rows; returns their log-likelihood.  Second moments of the
+  // tied form are not among them.
+  double of_complete_rows(const Data& data) {
+    if (!data.rows.n_rows) return 0;
+    for (int c = 0; c < k_; ++c)
+      coefficients_[c] = std::log(weights_[c]) - 0.5 * (d_ * LOG_2PI + log_determinants_[c]);
+    for (int j = 0; j < d_; ++j) {
+      centre_[j] = 0;
+      for (int c = 0; c < k_; ++c) centre_[j] += means_[std::size_t(c) * d_ + j] / k_;
+    }
+    const Model model = {k_,           d_, means_.data(), whiteners_.data(), coefficients_.data(),
+                         centre_.data()};
+    double log_likelihood = 0;
+    const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
+                       &log_likelihood};
+    if (!data.pass(data.rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
+    return log_likelihood;
+  }
+
+  // Add the sums of the rows with holes; returns their log-likelihood.
+  double of_rows_with_holes(const Data& data) {
+    if (!data.with_holes.n_rows) return 0;
+    const std::size_t general = has_matrices() ? square(d_) : d_;
+    Vector spread(k_ * general), log_weights(k_), second(k_ * general);
+    for (std::size_t i = 0; i < spread.size(); ++i)
+      spread[i] = values_[form_ == SPHERICAL ? i / d_ : i % size()];
+    for (int c = 0; c < k_; ++c) log_weights[c] = std::log(weights_[c]);
+    const Model model = {k_, d_, means_.data(), spread.data(), log_weights.data(), nullptr};
+    double log_likelihood = 0;
+    const Sums sums = {count_.data(), first_.data(), second.data(), &log_likelihood};
+    if (data.pass_with_holes(data.with_holes, model, data.holes, sums) != DONE)
+      return std::numeric_limits<double>::quiet_NaN();
+    for (std::size_t i = 0; i < second.size(); ++i)
+      second_[form_ == SPHERICAL ? i / d_ : i % size()] +=
+          form_ == SPHERICAL ? second[i] / d_ : second[i];
+    return log_likelihood;
+  }
+
   bool means_are_near() const {
     for (int c = 0; c < k_; ++c) {
       double distance = 0;
@@ -180,13 +208,13 @@ class State {
     return -0.5 * size * sum;
   }
 
-  void second_from_total() {
-    std::copy(total_.scatter, total_.scatter + square(d_), second_.begin());
+  void second_from_total(const Total& total) {
+    std::copy(total.scatter, total.scatter + square(d_), second_.begin());
     for (int c = 0; c < k_; ++c)
       for (int i = 0; i < d_; ++i)
         for (int j = 0; j <= i; ++j) {
-          const double from = means_[index(c, i)] - total_.mean[i];
-          const double to = means_[index(c, j)] - total_.mean[j];
+          const double from = means_[index(c, i)] - total.mean[i];
+          const double to = means_[index(c, j)] - total.mean[j];
           second_[i * d_ + j] -= from * first_[index(c, j)] + to * first_[index(c, i)] +
                                  count_[c] * from * to;
         }
@@ -269,7 +297,6 @@ class State {
   Form form_;
   int k_, d_;
   Regularisation regularisation_;
-  Total total_;
   std::vector<int> varying_;
   Vector weights_, means_, values_, whiteners_, log_determinants_;
   Vector coefficients_, centre_, count_, first_, second_, room_;
