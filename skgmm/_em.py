@@ -150,7 +150,7 @@ class Problem:
             no step gains any more.  None and the error where a step fails.
         """
         ends = [(None, ())] * len(starts)
-        if self.terms and self._starts_in_one_call(starts[0]):
+        if self.terms:
             ends = self.source.climb(
                 [_arrays(start) for start in starts],
                 self.family.form,
@@ -214,10 +214,6 @@ class Problem:
         finish(climb, tol, n_passes - max(len(objectives) - 1, 0))
         objectives = objectives or [climb.first]
         return climb.fit.mixture, [*objectives, *climb.fit.history]
-
-    def _starts_in_one_call(self, start):
-        """Tell whether the kernels can begin with a start: iterations need a mixture."""
-        return isinstance(start, Mixture) or not self.family.iterative
 
     @cached_property
     def terms(self):

@@ -249,7 +249,8 @@ struct Task {
   Task(FamilyOf of, AnyRows data, Weights weight, Input centre, Input inverse_scale,
        Input total_mean, Input total_scatter, Output weights, Output means, Output values,
        double size, Input variance, Input held, Input ridge)
-      : family{Code(of.first), of.second}, rows(weighted_rows(data, weight, centre, inverse_scale)),
+      : family{Code(of.first), of.second},
+        rows(weighted_rows(data, weight, centre, inverse_scale)),
         total{total_mean.data(), total_scatter.data()},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
     check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
