@@ -548,7 +548,8 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
             with single_threaded_blas():
-                beginning = rest or _beginning(problem, start, rng, index)
+                best = max(fits, key=problem.rank, default=None)
+                beginning = rest or _beginning(problem, start, rng, index, best)
                 rest, why = None, failure and str(failure)
                 now = Runs(index, tuple(fits), why, rng.get_state())
                 pause = checkpoint and partial(_save, checkpoint, now)
@@ -570,8 +571,8 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
     return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
 
 
-def _beginning(problem, start, rng, index):
-    mixture = start.make(problem, rng, index)
+def _beginning(problem, start, rng, index, best):
+    mixture = start.make(problem, rng, index, best and best.mixture)
     share = np.nan if mixture.noise is None else mixture.noise.weight
     if share < _SMALLEST_WEIGHT:  # it could never grow again
         share = np.nan

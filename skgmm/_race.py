@@ -344,13 +344,50 @@ def refine(field, run, n_swaps):
         others = swaps.swapped(pairs)
         if not others:
             continue
-        other = max(others, key=lambda one: (field.is_healthy(one), one.promise))
-        other = field.finished(other)
+        other = _best_end(field, others)
         if _is_better(field, other, run):
             path.append(other)
             run, failed = other, 0
             swaps = _Swaps.of(field, run)
     return path
+
+
+def wander(field, won, best, n_moves, rng):
+    """Return the mixture that random moves lead to, from the better of two mixtures.
+
+    A move puts a component at a random row, with the average covariance or a quarter
+    of it, instead of one that is not much missed, and is kept if EM climbs higher from
+    there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
+    so many in a row have failed.
+    """
+    runs = [
+        Run(one, (field.problem.expectation(one)[1],)) for one in (won, best) if one
+    ]
+    run, failed = field.best(runs), 0
+    path = [run]
+    while failed < n_moves:
+        losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
+        size = min(SWAPS, n_moves - failed)
+        moved = [_moved(field, run.mixture, losses, rng) for _ in range(size)]
+        failed += size
+        others = _promising(field, moved, run)
+        other = _best_end(field, others) if others else run
+        if _is_better(field, other, run):
+            path.append(other)
+            run, failed = other, 0
+    return _ordered(field, _settled(field, path).mixture)
+
+
+def _moved(field, mixture, losses, rng):
+    """Return a mixture with one of its components somewhere else."""
+    ranks = np.argsort(np.argsort(losses))
+    k = draw(1.0 / (1.0 + ranks), 1, rng)[0]
+    weights, means = np.array(mixture.weights), np.array(mixture.means)
+    weights[k] = 1.0 / len(weights)
+    means[k] = field.rows[draw(field.weight, 1, rng)[0]]
+    size = (1.0, 0.25)[rng.randint(2)]
+    covariances = mixture.covariances.with_average(k, mixture.weights, size)
+    return Mixture(weights / weights.sum(), means, covariances, mixture.noise)
 
 
 def _is_better(field, one, other):
@@ -393,30 +430,39 @@ class _Swaps:
 
     def swapped(self, pairs):
         """Return runs from swapped mixtures, those that promise something."""
-        slack = HOPELESS / self.field.problem.n_observations
-        runs = [run for run in map(self._swap, pairs) if run is not None]
-        for steps in SWAP_STEPS:
-            further = self.field.advance(runs, steps)
-            runs = [run for run in further if run and self._promises(run, slack)]
-            slack = 0.0
-        return runs
+        mixtures = [one for one in map(self._swap, pairs) if one is not None]
+        return _promising(self.field, mixtures, self.run)
 
     def _swap(self, pair):
-        """Return the swapped mixture as the beginning of a run, None if it has none."""
+        """Return the swapped mixture, None if it would be empty."""
         deleted, split = pair
         grown = self.grown[split].mixture
         kept = np.delete(np.arange(grown.n_components), deleted)
         if not grown.weights[kept].any():
             return None
-        return Run(grown.take(kept), (-np.inf,))
+        return grown.take(kept)
 
-    def _promises(self, run, slack):
-        """Tell whether a run may end above the best one, or be healthy where it is not.
 
-        A healthy one may be better though it is lower.
-        """
-        best = self.run
-        return run.promise >= best.objective - slack or not self.field.is_healthy(best)
+def _promising(field, mixtures, best):
+    """Return the runs from mixtures, some steps on, that may end above the best run.
+
+    Where that is not healthy they go on anyway: a healthy one may be better though it
+    is lower.
+    """
+    slack, healthy = HOPELESS / field.problem.n_observations, field.is_healthy(best)
+    runs = [Run(mixture, (-np.inf,)) for mixture in mixtures]
+    for steps in SWAP_STEPS:
+        further = [run for run in field.advance(runs, steps) if run is not None]
+        least = best.objective - slack if healthy else -np.inf
+        runs = [run for run in further if run.promise >= least]
+        slack = 0.0
+    return runs
+
+
+def _best_end(field, runs):
+    """Return the run that promises most, healthy ones first, at its end."""
+    most = max(runs, key=lambda run: (field.is_healthy(run), run.promise))
+    return field.finished(most)
 
 
 def splits(field, mixture, n_components, most=3):

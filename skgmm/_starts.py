@@ -7,11 +7,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
-from ._race import Field, race
+from ._race import Field, race, wander
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made.
 _SAMPLE = 5000
+
+# Random moves of a further start, for each swap that is tried.
+MOVES = 4
 
 # Multiplications of a pass above which there is no race: it would take minutes.
 _WORK = 1e10
@@ -25,8 +28,9 @@ class Start:
     ----------
     n_components : int
     propose : callable
-        ``propose(problem, n_components, rng, index) -> Mixture`` in the frame of
-        the problem; ``index`` counts the starts of one fit.
+        ``propose(problem, n_components, rng, index, best) -> Mixture`` in the frame of
+        the problem; ``index`` counts the starts of one fit, ``best`` is the mixture
+        that the best one before led to, or None.
     given : dict
         Parameters that the user gave, in the user's units: any of ``weights``,
         ``means``, ``covariances``.
@@ -46,12 +50,12 @@ class Start:
         given = {name: getattr(mixture, name) for name in names}
         return cls(mixture.n_components, None, given, varies=False)
 
-    def make(self, problem, rng, index):
+    def make(self, problem, rng, index, best=None):
         """Return the start number ``index``, in the frame of the problem."""
         if self.given.keys() >= {"weights", "means", "covariances"}:
             return problem.source.frame.inward(Mixture(**self.given))
         propose = self._nearest_means if "means" in self.given else self.propose
-        mixture = propose(problem, self.n_components, rng, index)
+        mixture = propose(problem, self.n_components, rng, index, best)
         if not self.given:
             return mixture
         frame = problem.source.frame
@@ -63,7 +67,7 @@ class Start:
         }
         return frame.inward(Mixture(**(parts | self.given)))
 
-    def _nearest_means(self, problem, n_components, rng, index):
+    def _nearest_means(self, problem, n_components, rng, index, best):
         """Propose what the rows nearest to each given mean have."""
 
         def partition(rows, weight, n_components, rng, index):
@@ -81,7 +85,7 @@ def from_partition(partition):
     standardised rows.
     """
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
         rows, weight = _standardised(sample)
         labels = partition(rows, weight, n_components, rng, index)
@@ -94,9 +98,12 @@ def from_partition(partition):
 
 
 def from_race(n_swaps):
-    """Return a proposal of the winner of a race on (a sample of) the rows."""
+    """Return a proposal of the winner of a race on (a sample of) the rows.
 
-    def propose(problem, n_components, rng, index):
+    Further starts then wander from it, or from the best fit so far if that is higher.
+    """
+
+    def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
         field = Field.of(problem, sample)
         rows, weight = field.coordinates, field.weight
@@ -116,7 +123,9 @@ def from_race(n_swaps):
             return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else np.random.RandomState(0)
-        return race(field, n_components, labels, moments_of, n_swaps, draws)
+        swaps = 0 if index else n_swaps
+        won = race(field, n_components, labels, moments_of, swaps, draws)
+        return wander(field, won, best, MOVES * n_swaps, rng) if index else won
 
     return propose
 
@@ -150,7 +159,7 @@ def _moments(problem, sample, labels):
 def from_responsibilities(responsibilities):
     """Return a proposal that takes the moments of given responsibilities (n, K)."""
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         form = problem.family.form
         return problem.maximisation(problem.source.moments(responsibilities, form))
 
@@ -160,7 +169,7 @@ def from_responsibilities(responsibilities):
 def from_mixture(mixture):
     """Return a proposal of a mixture in the user's units."""
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         return problem.source.frame.inward(mixture)
 
     return propose

@@ -283,6 +283,15 @@ class Covariances(ABC):
     def average(self, weights):
         """Return the weighted mean covariance, in the form `for_total`."""
 
+    def with_average(self, component, weights, factor):
+        """Return the covariances where one is the weighted mean times a factor.
+
+        What all share stays.
+        """
+        values = self.values.copy()
+        values[component] = factor * self.average(weights)
+        return type(self)(values, self.n_components, self.n_features)
+
     @abstractmethod
     def stretched(self, relative):
         """Return the covariances with whiteners ``relative @ whiteners``.

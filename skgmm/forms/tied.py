@@ -54,6 +54,9 @@ class Tied(MatrixCovariances):
     def average(self, weights):
         return self.values
 
+    def with_average(self, component, weights, factor):
+        return self
+
     def dense(self):
         return np.broadcast_to(self.values, (self.n_components, *self.values.shape))
 
