@@ -157,8 +157,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     n_swaps : int, default=8
         The start 'auto' splits a component that gains by it, side by side or one
         half within the other, deletes one that is missed little, and keeps what
-        climbs higher, until so many attempts in a row have failed.  More of them find better optima of mixtures of many
-        components [3]_.
+        climbs higher, until so many attempts in a row have failed.  More of them find
+        better optima of mixtures of many components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.

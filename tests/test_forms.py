@@ -182,9 +182,8 @@ def test_a_component_with_the_average_covariance(form):
 @pytest.mark.parametrize("form", [Full, Tied])
 def test_coordinates_do_not_depend_on_the_axes(form):
     rng = np.random.default_rng(0)
-    rows = np.vstack(
-        [rng.normal(size=(300, 3)), rng.laplace(size=(300, 3)) + [4, 0, 0]]
-    )
+    rows = np.vstack([rng.normal(size=(300, 3)), rng.laplace(size=(300, 3))])
+    rows[300:, 0] += 4.0
     weight, mixing = rng.uniform(0.1, 1.0, 600), rng.normal(size=(3, 3)) * [1, 10, 100]
 
     def coordinates(rows):
@@ -197,9 +196,8 @@ def test_coordinates_do_not_depend_on_the_axes(form):
     # Uncorrelated, and the two clusters are the longest of them.
     covariance = np.cov(z.T, aweights=weight, bias=True)
     sizes = np.sqrt(np.diagonal(covariance))
-    np.testing.assert_allclose(
-        covariance / np.outer(sizes, sizes), np.eye(3), atol=1e-9
-    )
+    correlation = covariance / np.outer(sizes, sizes)
+    np.testing.assert_allclose(correlation, np.eye(3), atol=1e-9)
     longest = z[:, np.argmax(sizes)]
     apart = longest[:300].mean() - longest[300:].mean()
     assert abs(apart) > 1.5 * np.std(longest)
