@@ -176,7 +176,8 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
     """
     n_components = starts.n_components
     if n_components == 1:
-        return em(problem, problem.single_gaussian().mixture, **options)
+        single = problem.single_gaussian().mixture
+        return em(problem, problem.noisy(single), **options)
     field = starts.field(problem)
     runs = starts.runs(field)
     if before is not None:

@@ -495,7 +495,10 @@ def test_a_callback_may_stop_the_search(problem):
 
 
 # ---- scikit-learn ---------------------------------------------------------
-CHECKED = [GaussianMixtureIC([1, 3], covariance_type=["diag", "tied"], criterion="icl")]
+CHECKED = [
+    GaussianMixtureIC([1, 3], covariance_type=["diag", "tied"], criterion="icl"),
+    GaussianMixtureIC([1, 2], covariance_type="full", noise=True),
+]
 if kernels.name == "compiled":  # all families: minutes on NumPy, and nothing new
     CHECKED.append(GaussianMixtureIC())
 
