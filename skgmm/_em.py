@@ -150,7 +150,7 @@ class Problem:
             no step gains any more.  None and the error where a step fails.
         """
         ends = [(None, ())] * len(starts)
-        if self.terms and self._starts_in_one_call(starts[0]):
+        if self.terms:
             ends = self.source.climb(
                 [_arrays(start) for start in starts],
                 self.family.form,
@@ -201,23 +201,26 @@ class Problem:
         objectives : list of float
             Of the start and after each pass.
         """
-        objectives = []
-        if self.terms and self.regularisation.is_penalty:
-            total = tol * self.source.total_weight
-            form, start = self.family.form, _arrays(mixture)
-            end = self.source.leap(start, form, self.terms, n_passes, total)
-            mixture, totals, converged = end[0] or mixture, *end[1:]
-            objectives = self._per_observation(totals).tolist()
-            if converged or len(objectives) > n_passes:
-                return mixture, objectives
+        mixture, objectives, converged = self.leaps_in_one_call(mixture, tol, n_passes)
+        if converged or len(objectives) > n_passes:
+            return mixture, objectives
         climb = Climb(self, mixture)
         finish(climb, tol, n_passes - max(len(objectives) - 1, 0))
         objectives = objectives or [climb.first]
         return climb.fit.mixture, [*objectives, *climb.fit.history]
 
-    def _starts_in_one_call(self, start):
-        """Tell whether the kernels can begin with it: iterations need a mixture."""
-        return isinstance(start, Mixture) or not self.family.iterative
+    def leaps_in_one_call(self, mixture, tol, n_passes):
+        """Make `leaps` in one call, as far as that is possible.
+
+        There are no objectives if it is not at all; whether so little is left to gain
+        comes third.
+        """
+        if not (self.terms and self.regularisation.is_penalty):
+            return mixture, [], False
+        total = tol * self.source.total_weight
+        form, start = self.family.form, _arrays(mixture)
+        end = self.source.leap(start, form, self.terms, n_passes, total)
+        return end[0] or mixture, self._per_observation(end[1]).tolist(), end[2]
 
     @cached_property
     def terms(self):
@@ -372,7 +375,15 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     one_step = problem.family.form.closed and problem.source.complete
     if start.n_components == 1 and max_iter > 0 and one_step and not problem.noise:
         return problem.single_gaussian()
-    climb = Climb(problem, start, max_iter, monitor, pause)
+    # In steps of one call complete rows of a file would be summed in another order than
+    # those in memory.
+    unseen = not (problem.source.complete or monitor.sees_iterations or pause)
+    if accelerated and unseen:
+        start, *way = problem.leaps_in_one_call(start, tol, max_iter)
+        climb = Climb(problem, start, max_iter, monitor)
+        climb.note(*way)
+    else:
+        climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
     return climb.fit
 
@@ -399,6 +410,11 @@ class Climb:
             self.pace = Pace()
             statistics, self.first = problem.expectation(start)
             self.fit = self._seen(Fit(start, self.first, statistics))
+
+    def note(self, objectives, converged):
+        """Note the way to where it begins: the objectives, and whether it is the end."""
+        history = (*objectives[1:-1], self.first) if len(objectives) > 1 else ()
+        self.fit = replace(self.fit, history=history, converged=converged)
 
     @property
     def goes_on(self):

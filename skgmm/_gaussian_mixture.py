@@ -118,16 +118,19 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     n_init : int, default=1
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
-        out.
+        out.  With 'auto' each further start is a race of its own, and random moves
+        of components, until 8 `n_swaps` of them in a row have failed, from its winner
+        or from the best fit so far.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
         of the parts:
 
-        - 'auto': the winner of a race between 'bisect', k-means in several metrics
-          (of the deviations of the features, of the scatter of all rows, and of
-          that within components) and, where these disagree, cells of random rows,
-          by short runs of EM; then refined by `n_swaps`.  Components come in the
+        - 'auto': the winner of a race between bisection, k-means in several metrics
+          (for 'full' and 'tied' of a scatter that weighs far rows more, of the
+          scatter of all rows, and of that within components) and, where these
+          disagree, cells of random rows, by short runs of EM; then refined by
+          `n_swaps`.  Components come in the
           order of their means.  Where a pass needs more than 1e10 multiplications
           there is no race but 'bisect';
         - 'bisect': cut in two along the best axis until there are K parts, then
@@ -152,10 +155,10 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         `covariance_type`, see `covariances_`.  At most one of the two.  They need not
         be of the family.
     n_swaps : int, default=8
-        The start 'auto' splits a component that gains by it, deletes one that is
-        missed little, and keeps what climbs higher, until so many attempts in a row
-        have failed.  More of them find better optima of mixtures of many
-        components [3]_.
+        The start 'auto' splits a component that gains by it, side by side or one
+        half within the other, deletes one that is missed little, and keeps what
+        climbs higher, until so many attempts in a row have failed.  More of them find
+        better optima of mixtures of many components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.

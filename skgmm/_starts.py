@@ -14,7 +14,7 @@ from ._warnings import warn
 _SAMPLE = 5000
 
 # Random moves of a further start, for each swap that is tried.
-MOVES = 4
+MOVES = 8
 
 # Multiplications of a pass above which there is no race: it would take minutes.
 _WORK = 1e10

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
@@ -11,6 +12,11 @@ from skgmm import GaussianMixture
 from skgmm.families import FAMILIES
 
 TYPES = ("full", "tied", "diag", "spherical")
+
+
+def examples(share):
+    """Return settings with so many times the examples that the profile has."""
+    return settings(max_examples=max(2, round(share * settings.default.max_examples)))
 
 
 def in_shape(matrices, covariance_type):

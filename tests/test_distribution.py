@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import dblquad, quad
 from scipy.optimize import minimize
@@ -281,7 +281,6 @@ def test_component_of_weight_zero_has_a_density():
 
 
 # ---- distribution function and quantiles ----------------------------------
-@settings(max_examples=25)
 @given(mixture=lines())
 def test_cdf_of_one_feature_is_quadrature(mixture):
     centre, deviation = mixture.mean()[0], np.sqrt(mixture.covariance()[0, 0])
@@ -444,7 +443,6 @@ def test_moments_of_a_fit_are_those_of_the_rows():
 
 
 # ---- modes ----------------------------------------------------------------
-@settings(max_examples=25)
 @given(mixture=lines())
 def test_modes_of_one_feature_are_those_of_a_fine_grid(mixture):
     deviation = np.sqrt(mixture.covariances_).min()
@@ -515,7 +513,6 @@ def test_entropy_is_quadrature_within_its_error(covariance_type):
 
 
 @given(case=cases())
-@settings(max_examples=20)
 def test_entropy_of_samples_is_within_bounds(case):
     mixture = mixture_of(case.truth)
     estimate = mixture.entropy(2000, random_state=0)

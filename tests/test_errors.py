@@ -1,5 +1,7 @@
 """Bad input: every message helps, and a fitted estimator stays as it was."""
 
+import copy
+import functools
 import os
 import re
 import signal
@@ -44,8 +46,14 @@ def with_entry(array, index, value):
     return array
 
 
+@functools.cache
+def fitted_once(parameters):
+    return GaussianMixture(2, **dict(parameters)).fit(X)
+
+
 def fitted(**parameters):
-    return GaussianMixture(2, **parameters).fit(X)
+    """Return a fitted mixture that belongs to the caller."""
+    return copy.deepcopy(fitted_once(tuple(parameters.items())))
 
 
 class Unchanged:
@@ -402,6 +410,11 @@ def test_another_number_of_features_without_fit(method):
         getattr(mixture, method)(np.ones((4, 3)))
 
 
+@functools.cache
+def with_names():
+    return GaussianMixture(2).fit(pd.DataFrame(X, columns=["a", "b"]))
+
+
 @each_method
 @pytest.mark.parametrize(
     ("columns", "match"),
@@ -411,13 +424,13 @@ def test_another_number_of_features_without_fit(method):
     ],
 )
 def test_other_feature_names(method, columns, match):
-    mixture = GaussianMixture(2).fit(pd.DataFrame(X, columns=["a", "b"]))
+    mixture = with_names()
     with pytest.raises(ValueError, match=match):
         getattr(mixture, method)(pd.DataFrame(X, columns=columns))
 
 
 def test_feature_names_lost():
-    mixture = GaussianMixture(2).fit(pd.DataFrame(X, columns=["a", "b"]))
+    mixture = with_names()
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         mixture.predict(X)
 

@@ -4,13 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp, xlogy
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
-from strategies import TYPES, Truth, cases, dense, fitted, matrices_of
+from strategies import TYPES, Truth, cases, dense, examples, fitted, matrices_of
 
 from skgmm import GaussianMixture, GaussianMixtureIC
 from skgmm.datasets import load_old_faithful
@@ -251,7 +251,6 @@ def test_without_outliers_there_is_little_noise():
 
 
 # ---- laws -------------------------------------------------------------------
-@settings(max_examples=25)
 @given(cases(max_components=3), st.sampled_from(sorted(FAMILIES)), st.booleans())
 def test_the_objective_never_falls(problem, covariance_type, accelerated):
     X, n_features = problem.X, problem.X.shape[1]
@@ -269,7 +268,7 @@ def test_the_objective_never_falls(problem, covariance_type, accelerated):
     assert np.all(np.diff(trail) >= -1e-12 * np.abs(trail[1:]))
 
 
-@settings(max_examples=10)
+@examples(1 / 3)
 @given(cases(max_components=3, max_features=3), st.sampled_from(TYPES))
 def test_weights_are_repetitions(problem, covariance_type):
     rng = np.random.default_rng(1)

@@ -149,6 +149,35 @@ def test_swaps_find_higher_optima():
     assert np.mean(gains) > 1e-3
 
 
+def test_further_starts_never_end_lower_and_find_more():
+    """They wander from the best fit so far, on all rows or on a sample of them."""
+    gains = []
+    for seed in range(4):
+        X = case(seed, 6, 2, distance=3.0, n_rows=600).X
+        one, five = (
+            GaussianMixture(6, n_init=n, n_swaps=2, random_state=0).fit(X)
+            for n in (1, 5)
+        )
+        assert len(five.degenerate_) <= len(one.degenerate_)
+        if len(five.degenerate_) == len(one.degenerate_):
+            assert five.lower_bound_ >= one.lower_bound_
+        gains.append(five.lower_bound_ - one.lower_bound_)
+    assert np.mean(gains) > 1e-3
+
+
+def test_a_cluster_within_another_is_found():
+    """No start that cuts rows into cells separates the two; a nested split does."""
+    rng = np.random.default_rng(0)
+    size = np.where(np.arange(900) < 600, 1.0, 0.1)[:, np.newaxis]
+    X = np.vstack([rng.normal(size=(900, 2)) * size, rng.normal(8, 1, size=(300, 2))])
+    mixture = GaussianMixture(3).fit(X)
+    means = np.array([[0.0, 0.0], [0.0, 0.0], [8.0, 8.0]])
+    sizes = np.linalg.det(mixture.covariances_)
+    order = np.argsort(mixture.means_[:, 0] + 0.1 * np.log(sizes))
+    np.testing.assert_allclose(mixture.means_[order], means, atol=0.2)
+    np.testing.assert_allclose(np.sort(sizes)[0], 1e-4, rtol=0.3)
+
+
 # ---- degenerate components ----
 def test_a_few_rows_are_degenerate():
     rng = np.random.default_rng(0)

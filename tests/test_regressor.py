@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 from sklearn.linear_model import LinearRegression
@@ -43,7 +43,6 @@ def bimodal(n_rows, seed):
 
 
 # ---- one component is least squares ---------------------------------------
-@settings(max_examples=25)
 @given(case=cases(max_components=2))
 def test_one_component_is_linear_regression(case):
     if case.X.shape[1] < 2:

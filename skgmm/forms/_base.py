@@ -279,6 +279,23 @@ class Covariances(ABC):
         covariance.  The first takes its place, the second comes last.
         """
 
+    def nested(self, component, factors):
+        """Return the covariances where a component is two, one within the other.
+
+        They have its covariance times the two factors.  The first takes its place, the
+        second comes last.
+        """
+        k = self.n_components
+        values = self.values[[*range(k), component]].copy()
+        for place, factor in zip((component, k), factors, strict=True):
+            values[place] = self.scaled(values[place], factor)
+        return type(self)(values, k + 1, self.n_features)
+
+    @staticmethod
+    def scaled(values, factor):
+        """Return the values of covariances times a factor."""
+        return factor * values
+
     @abstractmethod
     def average(self, weights):
         """Return the weighted mean covariance, in the form `for_total`."""

@@ -229,6 +229,12 @@ class Factors(Covariances):
     def average(self, weights):
         return weights @ self.variances
 
+    @staticmethod
+    def scaled(values, factor):
+        sizes = np.full(values.shape[-1], np.sqrt(factor))
+        sizes[-1] = factor  # loadings are roots, noise is not
+        return sizes * values
+
     def with_average(self, component, weights, factor):
         values = self.values.copy()
         values[component] = 0.0  # no factors: they are found anew

@@ -51,6 +51,9 @@ class Tied(MatrixCovariances):
     def halved(self, component, offset):
         return self.take([*range(self.n_components), component])
 
+    def nested(self, component, factors):
+        return self.take([*range(self.n_components), component])
+
     def average(self, weights):
         return self.values
 

@@ -143,10 +143,21 @@ double trace(const double* matrix, const double* w, int d) {
   return total;
 }
 
-bool vee(const Scatter& s, double* out) {
+// The mean variances of the components: volumes to begin with.
+Vector mean_variances(const Scatter& s, std::size_t own, std::size_t stride) {
+  Vector means(s.n_components);
+  for (int c = 0; c < s.n_components; ++c) {
+    for (std::size_t i = 0; i < own; i += stride) means[c] += s.values[c * own + i];
+    means[c] /= s.n_features * s.count[c];
+  }
+  return means;
+}
+
+bool vee(const Scatter& s, bool warm, double* out) {
   const int d = s.n_features, own = d * d;
   Vector shape(own), whitener(own), room(2 * std::size_t(d));
-  Vector volumes = determinant_roots(out, s.n_components, d);
+  Vector volumes = warm ? determinant_roots(out, s.n_components, d)
+                        : mean_variances(s, own, d + 1);
   if (volumes.empty()) return false;
   const bool settled = settle(
       [&](Vector& v) {
@@ -170,7 +181,7 @@ bool evv(const Scatter& s, double* out) {
 
 // ---- orientations: _orientation.py ----
 
-constexpr int FIRST_STEPS = 10, STEPS = 3, CUTS = 8;
+constexpr int TRIAL_STEPS = 3, FIRST_STEPS = 10, STEPS = 3, CUTS = 8;
 constexpr double GAIN = 1e-14, NO_GAIN = 1e-20, LARGEST_TURN = 0.5;
 
 // Eigenvalues (D,), above zero, and eigenvectors as columns; the matrix is lost.
@@ -191,7 +202,7 @@ void along(const double* axes, const double* variances, int d, double* out) {
 }
 
 // Orientations of their own: the variances along them, from the sums of squares.
-bool own_axes(Code code, const Scatter& s, double* out) {
+bool own_axes(Code code, const Scatter& s, bool warm, double* out) {
   const int k = s.n_components, d = s.n_features;
   Vector matrices(s.values, s.values + k * square(d)), axes(matrices.size()),
       spreads(std::size_t(k) * d), variances(spreads.size());
@@ -201,7 +212,7 @@ bool own_axes(Code code, const Scatter& s, double* out) {
   if (code == EEV) {
     pooled(seen, d, k, k, variances.data());
   } else {
-    const Vector volumes = determinant_roots(out, k, d);
+    const Vector volumes = warm ? determinant_roots(out, k, d) : mean_variances(seen, d, 1);
     if (volumes.empty()) return false;
     volumes_about_diagonal(seen, volumes, variances.data());
   }
@@ -220,6 +231,7 @@ class Axes {
 
   const Vector& axes() const { return axes_; }
   const Vector& spreads() const { return spreads_; }
+  double loss() const { return loss_; }
 
   // Turn them to a smaller loss, by so many steps or until little is to gain.
   void turn(int n_steps, double gain) {
@@ -245,10 +257,10 @@ class Axes {
         }
       for (int j = 0; j < d_; ++j) spreads_[c * d_ + j] = seen[j * d_ + j];
     }
-    loss_ = loss();
+    loss_ = lost();
   }
 
-  double loss() const {
+  double lost() const {
     if (equal_)
       return count(s_) * d_ * std::log(sum(geometric_means(spreads_.data(), k_, d_)));
     double total = 0;
@@ -340,14 +352,48 @@ Vector axes_shared_by(const double* matrices, int k, int d) {
   return found.axes();
 }
 
-// A common orientation.
-void common_axes(Code code, const Scatter& s, double* out) {
+// The axes of a sum of the matrices.
+Vector common_principal_axes(const double* matrices, int k, int d) {
+  Vector pooled(square(d)), axes(square(d)), spreads(d);
+  for (int c = 0; c < k; ++c)
+    for (std::size_t i = 0; i < pooled.size(); ++i) pooled[i] += matrices[c * pooled.size() + i];
+  principal_axes(pooled.data(), d, spreads.data(), axes.data());
+  return axes;
+}
+
+// The best of several beginnings: the features, and the principal axes of all components
+// and of each.
+Axes best_axes(bool equal_volumes, const Scatter& s) {
   const int k = s.n_components, d = s.n_features;
-  Axes best(code == EVE, s, axes_shared_by(out, k, d));
-  best.turn(STEPS, GAIN);
+  Vector features(square(d));
+  for (int i = 0; i < d; ++i) features[i * d + i] = 1;
+  Axes best(equal_volumes, s, features);
+  best.turn(TRIAL_STEPS, GAIN);
+  for (int c = -1; c < k; ++c) {
+    const double* matrices = s.values + (c < 0 ? 0 : c * square(d));
+    Axes other(equal_volumes, s, common_principal_axes(matrices, c < 0 ? k : 1, d));
+    other.turn(TRIAL_STEPS, GAIN);
+    if (other.loss() < best.loss()) best = other;
+  }
+  best.turn(FIRST_STEPS, GAIN);
+  return best;
+}
+
+// The axes of previous covariances, turned on.
+Axes better_axes(bool equal_volumes, const Scatter& s, const double* previous) {
+  Axes axes(equal_volumes, s, axes_shared_by(previous, s.n_components, s.n_features));
+  axes.turn(STEPS, GAIN);
+  return axes;
+}
+
+// A common orientation.
+void common_axes(Code code, const Scatter& s, bool warm, double* out) {
+  const int k = s.n_components, d = s.n_features;
+  const bool equal = code == EVE;
+  const Axes best = warm ? better_axes(equal, s, out) : best_axes(equal, s);
   const Scatter seen = {k, d, s.count, best.spreads().data()};
   Vector variances(best.spreads().size());
-  if (code == EVE)
+  if (equal)
     equal_volumes(seen, geometric_means(seen.values, k, d), d, variances.data());
   else
     over_counts(seen, d, variances.data());
@@ -355,24 +401,30 @@ void common_axes(Code code, const Scatter& s, double* out) {
     along(best.axes().data(), &variances[c * d], d, out + c * square(d));
 }
 
+// Volumes about a diagonal shape.
+void vei(const Scatter& s, bool warm, double* out) {
+  const int k = s.n_components, d = s.n_features;
+  volumes_about_diagonal(s, warm ? geometric_means(out, k, d) : mean_variances(s, d, 1), out);
+}
+
 }  // namespace
 
-bool maximise(Code code, const Scatter& s, double* out) {
+bool maximise(Code code, const Scatter& s, bool warm, double* out) {
   const int k = s.n_components, d = s.n_features;
   switch (code) {
     case EII: pooled(s, 1, k, k, out); return true;
     case VII: over_counts(s, 1, out); return true;
     case EEI: pooled(s, d, k, k, out); return true;
-    case VEI: volumes_about_diagonal(s, geometric_means(out, k, d), out); return true;
+    case VEI: vei(s, warm, out); return true;
     case EVI: equal_volumes(s, geometric_means(s.values, k, d), d, out); return true;
     case VVI: over_counts(s, d, out); return true;
     case EEE: pooled(s, d * d, 1, 1, out); return true;
-    case VEE: return vee(s, out);
+    case VEE: return vee(s, warm, out);
     case EVV: return evv(s, out);
     case EEV:
-    case VEV: return own_axes(code, s, out);
+    case VEV: return own_axes(code, s, warm, out);
     case EVE:
-    case VVE: common_axes(code, s, out); return true;
+    case VVE: common_axes(code, s, warm, out); return true;
     default: over_counts(s, d * d, out); return true;
   }
 }

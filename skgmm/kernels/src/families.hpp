@@ -24,7 +24,7 @@ struct Scatter {
   const double *count, *values;
 };
 
-// Replace covariances of a family, in the shape of its form, by those of greatest
-// likelihood or, where these have no closed form, by better ones.  Those of an impossible
-// scatter are not finite.  False if a matrix is not positive definite.
-bool maximise(Code code, const Scatter& scatter, double* covariances);
+// Write the covariances of greatest likelihood, in the shape of the form.  Where they have
+// no closed form they are better than those that are there before, if it is `warm`.  Those
+// of an impossible scatter are not finite.  False if a matrix is not positive definite.
+bool maximise(Code code, const Scatter& scatter, bool warm, double* covariances);

@@ -84,14 +84,6 @@ class State {
     estimate(count_, second_, values_);
   }
 
-  // The M-step of moments about the means, which came as the parameters.
-  void maximise_moments() {
-    count_ = weights_;
-    second_ = values_;
-    std::fill(first_.begin(), first_.end(), 0.0);
-    maximisation();
-  }
-
   // Take the covariances of the family that are nearest; `near` are some not far away.
   void project(const State& near) {
     if (family_.fills_form()) return;
@@ -99,6 +91,15 @@ class State {
     add_ridge(second_, -1);
     for (std::size_t i = 0; i < second_.size(); ++i) second_[i] *= weights_[i / own()];
     estimate(weights_, second_, near.values_);
+  }
+
+  // The M-step of moments about the means, which came as the parameters.
+  void maximise_moments() {
+    count_ = weights_;
+    second_ = values_;
+    std::fill(first_.begin(), first_.end(), 0.0);
+    values_.clear();
+    maximisation();
   }
 
   // The mixture, to be changed; `factorise` it then, or `project` it first.
@@ -241,14 +242,18 @@ class State {
       mirror(second_.data() + c * own(), d_);
   }
 
-  // Make the values covariances of the family for counts and a scatter.
+  // Make the values covariances of the family for counts and a scatter; `near` are
+  // previous ones, or empty.
   void estimate(const Vector& count, const Vector& scatter, const Vector& near) {
-    Vector bare = near;
-    add_ridge(bare, -1);
     const Vector seen = varying(scatter);
-    Vector values = varying(bare);
+    Vector values(seen.size()), previous = near;
+    const bool warm = !near.empty();
+    if (warm) {
+      add_ridge(previous, -1);
+      values = varying(previous);
+    }
     const Scatter evidence = {k_, int(varying_.size()), count.data(), seen.data()};
-    if (!varying_.empty() && !maximise(family_.code, evidence, values.data()))
+    if (!varying_.empty() && !maximise(family_.code, evidence, warm, values.data()))
       std::fill(values.begin(), values.end(), std::numeric_limits<double>::quiet_NaN());
     restore(values);
     add_ridge(values_, 1);
@@ -281,7 +286,7 @@ class State {
       values_ = part;
       return;
     }
-    std::fill(values_.begin(), values_.end(), 0.0);
+    values_.assign(size(), 0.0);
     auto from = part.begin();
     for (int c = 0; c < n_matrices(); ++c) {
       for (int i = 0; i < n_variances(); ++i) values_[variance(c, i)] = regularisation_.held[i];
