@@ -412,7 +412,7 @@ class Climb:
             self.fit = self._seen(Fit(start, self.first, statistics))
 
     def note(self, objectives, converged):
-        """Note the way to where it begins: the objectives, and whether it is the end."""
+        """Note the objectives on the way to where it begins; it may be the end."""
         history = (*objectives[1:-1], self.first) if len(objectives) > 1 else ()
         self.fit = replace(self.fit, history=history, converged=converged)
 

@@ -476,27 +476,29 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         problem = _problem(self, source, family)
         n_starts = self.n_init if start.varies else 1
 
-        def model_at(fit):
-            return Model(source.frame.outward(fit.mixture), family, X.dtype)
-
         def shown(fit):
-            return {"_fitted_model": model_at(fit), "lower_bound_": fit.objective}
+            model = _model_of(problem, fit, X.dtype)
+            return {"_fitted_model": model, "lower_bound_": fit.objective}
 
         monitor = Monitor(self, context, shown, n_starts)
         if checkpoint is not None:
             checkpoint = Checkpoint(checkpoint, task_of(self, source))
         fit = self._run(problem, start, rng, n_starts, monitor, checkpoint)
         monitor.close()
-        self._set_model(model_at(fit))
+        self._take(problem, fit, X.dtype)
+        if checkpoint is not None:
+            checkpoint.remove()
+
+    def _take(self, problem, fit, dtype):
+        """Set what a fit has found, and warn of what it means."""
+        self._set_model(_model_of(problem, fit, dtype))
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
         self.degenerate_ = problem.degenerate(fit)
-        self.n_samples_seen_ = _whole(source.total_weight)
-        self._stream = Past.of(self._model(), source, fit)
-        if checkpoint is not None:
-            checkpoint.remove()
+        self.n_samples_seen_ = _whole(problem.source.total_weight)
+        self._stream = Past.of(self._model(), problem.source, fit)
         _warn_of_result(fit, problem, self.max_iter)
 
     def _run(self, problem, start, rng, n_starts, monitor, checkpoint):
@@ -760,6 +762,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         mixture : GaussianMixture
         """
         return _sklearn.from_sklearn(cls, mixture)
+
+
+def _model_of(problem, fit, dtype):
+    mixture = problem.source.frame.outward(fit.mixture)
+    return Model(mixture, problem.family, dtype)
 
 
 @contextmanager

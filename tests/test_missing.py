@@ -634,7 +634,7 @@ def test_too_few_rows_of_which_something_is_known():
 
 
 def test_warning_of_many_patterns(monkeypatch):
-    monkeypatch.setattr("skgmm._missing._WORK", 1e3)
+    monkeypatch.setattr("skgmm._missing._WORK", 1e2)
     X = punched(case(1, 2, 4).X, 0.4, seed=1)
     with pytest.warns(UserWarning, match=r"\d+ patterns of missing values.*'diag'"):
         GaussianMixture(2).fit(X)
