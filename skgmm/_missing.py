@@ -127,9 +127,9 @@ class HolesSource:
     def work(self):
         """Multiplications a component that a pass takes, roughly.
 
-        One for factors takes as long as dozens of the others.
+        One for factors takes as long as two of the others.
         """
-        return len(self.rows) * self._d * (self._d + 10) + 40 * self.factors
+        return len(self.rows) * self._d * (self._d + 10) + 2 * self.factors
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
