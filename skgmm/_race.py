@@ -12,7 +12,7 @@ from ._mixture import Mixture
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, then the better half of them, and its half.
-STEPS = (8, 16, 32)
+STEPS = (10, 20, 40)
 # Further candidates where the first ones disagree.
 N_MORE = 8
 # The winner leaps until so little is left to gain, for so many passes at most.
