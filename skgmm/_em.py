@@ -508,8 +508,10 @@ def _leaps(climb, tol):
             return
         leap = _Leap(*mixtures)
         lengths = (*lengths[-2:], leap.length)
-        left = (*left[-1:], _left_after(first.objective - base.objective, lengths))
-        if len(left) == 2 and max(left) <= tol:
+        gain = first.objective - base.objective
+        left = (*left[-1:], _left_after(gain, lengths))
+        nothing = abs(gain) <= _rounding(first.objective)
+        if nothing or (len(left) == 2 and max(left) <= tol):
             climb.converge()
             return
         length = min(max(1.0, leap.length), longest)

@@ -12,7 +12,7 @@ from ._mixture import Mixture
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, then the better half of them, and its half.
-STEPS = (5, 10, 20)
+STEPS = (10, 20, 40)
 # Further candidates where the first ones disagree.
 N_MORE = 8
 # The winner leaps until so little is left to gain, for so many passes at most.
@@ -513,7 +513,7 @@ def _halved(field, mixture, k, mass):
 
     The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
     """
-    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, field.sphered, mass)
+    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, field.coordinates, mass)
     try:
         covariances = mixture.covariances.halved(k, offset)
     except NotPositiveDefinite:
@@ -561,14 +561,14 @@ def _pairs(gains, losses, empty):
     return [pair[1:] for pair in sorted(pairs)]
 
 
-def _longest_axis(rows, sphered, mass):
+def _longest_axis(rows, metric, mass):
     """Return the longest semi-axis (D,) of the scatter of weighted rows.
 
-    It is the longest one in the metric in which rows are ``sphered``.
+    It is the longest one in a ``metric``: the same rows in other coordinates.
     """
     weight = mass / max(mass.sum(), 1e-300)
     roots = np.sqrt(weight)[:, np.newaxis]
-    scaled = roots * (sphered - weight @ sphered)
+    scaled = roots * (metric - weight @ metric)
     if len(rows) < scaled.shape[1]:  # nothing of size (D, D)
         along = np.linalg.svd(scaled, full_matrices=False)[2][0]
     else:

@@ -169,9 +169,12 @@ class MatrixCovariances(Covariances):
         # Soc. B 71:549).  Short ones are where clusters stand side by side: they have
         # light tails.
         z = cls.sphered(rows, covariance)
+        varying = np.count_nonzero(np.diagonal(covariance))
+        if z.shape[1] < varying:  # few rows: all are as far away, no axis is better
+            return super().coordinates(rows, covariance, weight)
         heavy = (z.T * (weight * np.einsum("ij,ij->i", z, z))) @ z
         values, axes = np.linalg.eigh(heavy)
-        largest = values[-1:] if len(values) else values
+        largest = values.max(initial=0.0)
         return z @ (axes * (largest / np.maximum(values, 1e-9 * largest)))
 
     def stretched(self, relative):

@@ -223,7 +223,9 @@ void climb_by_leaps(Run& run, double tol) {
       q[i] -= v1[i] + r[i];
     }
     const double bend = norm(q), length = bend > 0 ? norm(r) / bend : 1;
-    run.converged = ending.near(run.objective() - before, length, tol);
+    const double gain = run.objective() - before;
+    const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::fabs(before);
+    run.converged = ending.near(gain, length, tol) || std::fabs(gain) <= rounding;
     if (run.converged) return;
     const double step = std::min(std::max(1.0, length), longest);
     bool landed = step == 1;
