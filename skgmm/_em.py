@@ -152,11 +152,12 @@ class Problem:
         ends = [(None, ())] * len(starts)
         if self.terms:
             ends = self.source.climb(
-                [_arrays(start) for start in starts],
+                [self._arrays(start) for start in starts],
                 self.family.form,
                 self.terms,
                 n_steps,
                 of_moments=isinstance(starts[0], Statistics),
+                noise=self.noise,
             )
 
         trails = [self._per_observation(np.asarray(end[1])).tolist() for end in ends]
@@ -218,15 +219,25 @@ class Problem:
         if not (self.terms and self.regularisation.is_penalty):
             return mixture, [], False
         total = tol * self.source.total_weight
-        form, start = self.family.form, _arrays(mixture)
-        end = self.source.leap(start, form, self.terms, n_passes, total)
+        data = self._arrays(mixture), self.family.form, self.terms
+        end = self.source.leap(*data, n_passes, total, noise=self.noise)
         return end[0] or mixture, self._per_observation(end[1]).tolist(), end[2]
+
+    def _arrays(self, start):
+        """Return a mixture, or statistics about the means, as the kernels take them."""
+        if isinstance(start, Mixture):
+            return start.shares, start.means, start.covariances.values
+        count = start.count
+        if self.noise is not None:
+            share = self.noise.weight
+            count = np.append(count, count.sum() * share / (1.0 - share))
+        return count, start.origin, start.second
 
     @cached_property
     def terms(self):
         """What the kernels need to make steps in one call, or None."""
         of_family, of_covariances = self.family.steps, self.regularisation.terms
-        if self.noise is not None:
+        if self.noise is not None and not self.source.complete:
             return None
         both = of_family is not None and of_covariances is not None
         return (*of_family, *of_covariances) if both else None
@@ -603,13 +614,6 @@ def _beginning(problem, start, rng, index, best):
 
 def _save(checkpoint, runs, rest):
     checkpoint.save(replace(runs, rest=rest))
-
-
-def _arrays(start):
-    """Return a mixture, or statistics about the means, as the kernels take them."""
-    if isinstance(start, Mixture):
-        return start.weights, start.means, start.covariances.values
-    return start.count, start.origin, start.second
 
 
 def has_converged(trail, tol):

@@ -280,7 +280,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     not given, as in mclust.  Unlike there the box is not turned to principal axes,
     which would depend on units.  One value very far from all others makes V so large
     that no other outlier is found: leave the value out.  The E-step
-    goes over the rows twice, and a start takes about five times as long.
+    goes over the rows twice.
 
     Both `prior` and `max_eigenvalue_ratio` need ``reg_covar='auto'``, which goes on
     keeping constant and collinear features from being singular: a ridge is no penalty.

@@ -162,7 +162,7 @@ class HolesSource:
     leap = ArraySource.leap
     _work_of_steps = ArraySource._work_of_steps
 
-    def _of_steps(self, form):
+    def _of_steps(self, form, noise=None):
         complete, (rows, weight, patterns) = self._sorted
         with_holes = rows, weight, patterns, ~self.frame.constant
         return replace(complete._of_steps(form), with_holes=with_holes)

@@ -96,7 +96,7 @@ class ArraySource:
 
         return self._sum(part, mixture.means, type(mixture.covariances))
 
-    def climb(self, starts, form, terms, n_steps, *, of_moments=False):
+    def climb(self, starts, form, terms, n_steps, *, of_moments=False, noise=None):
         """Make steps of EM from several starts, as far as that is possible.
 
         For families that the kernels know; see `kernels.reference.climb`.
@@ -104,12 +104,13 @@ class ArraySource:
         Parameters
         ----------
         starts : list of tuple
-            Weights, means and covariances.
+            Weights (of all parts), means and covariances.
         form : type
         terms : tuple
         n_steps : int
         of_moments : bool, default=False
             Whether starts are counts, means, and second moments about these instead.
+        noise : Noise, optional
 
         Returns
         -------
@@ -120,7 +121,7 @@ class ArraySource:
         work = self._work_of_steps(starts[0], form, n_steps)
         if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
             return [(None, np.zeros(0)) for _ in starts]
-        data = self._of_steps(form)
+        data = self._of_steps(form, noise)
         stacked = [np.stack(arrays) for arrays in zip(*starts, strict=True)]
 
         def part(chosen):
@@ -133,9 +134,9 @@ class ArraySource:
             [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
         )
         ends = chain.from_iterable(_threads.ordered_map(part, parts))
-        return [(_mixture(end, form, totals), totals) for end, totals in ends]
+        return [(_mixture(end, form, totals, noise), totals) for end, totals in ends]
 
-    def leap(self, start, form, terms, n_passes, tol):
+    def leap(self, start, form, terms, n_passes, tol, *, noise=None):
         """Make leaps from a start, as far as that is possible: see `climb`.
 
         Also returns whether so little is left to gain.
@@ -143,9 +144,9 @@ class ArraySource:
         work = self._work_of_steps(start, form, n_passes)
         if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
             return None, np.zeros(0), False
-        data = self._of_steps(form)
+        data = self._of_steps(form, noise)
         end, totals, converged = kernels.leap(data, start, terms, n_passes, tol)
-        return _mixture(end, form, totals), totals, converged
+        return _mixture(end, form, totals, noise), totals, converged
 
     def _work_of_steps(self, start, form, n_steps):
         """Return the multiplications, roughly."""
@@ -153,11 +154,14 @@ class ArraySource:
         factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
         return n_steps * k * (self.work + factors)
 
-    def _of_steps(self, form):
-        """Return the rows as the kernels that make steps take them."""
+    def _of_steps(self, form, noise=None):
+        """Return what the kernels that make steps take for data."""
         total = self.total(form) if form.shared else None
         frame = self.frame.centre, self.frame.scale
-        return kernels.Data(self.rows, self.sample_weight, *frame, total)
+        log_noise = noise and noise.log_density
+        return kernels.Data(
+            self.rows, self.sample_weight, *frame, total, log_noise=log_noise
+        )
 
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.
@@ -265,9 +269,10 @@ class ArraySource:
         return Statistics.sum(_threads.ordered_map(part, blocks))
 
 
-def _mixture(end, form, totals):
+def _mixture(end, form, totals, noise):
     """Return the mixture of parameters to which the kernels came, if they did."""
     if len(totals) < 2:
         return None
-    weights, means, values = end
-    return Mixture(weights, means, form.known(values, *means.shape))
+    shares, means, values = end
+    weights, covariances = np.ones(len(means)), form.known(values, *means.shape)
+    return Mixture(weights, means, covariances, noise).with_shares(shares)

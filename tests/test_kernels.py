@@ -10,6 +10,7 @@ import threadpoolctl
 from skgmm import kernels
 from skgmm._em import Problem
 from skgmm._frame import Frame
+from skgmm._gaussian_mixture import _noise
 from skgmm._missing import HolesSource
 from skgmm._mixture import Mixture
 from skgmm._regularisation import PseudoObservations, Ridge
@@ -586,6 +587,7 @@ def problem_of(
     n_constant=0,
     n_rows=300,
     holes=0.0,
+    with_noise=False,
     **options,
 ):
     """Return a problem with a start for it; holes are a share of the cells."""
@@ -606,7 +608,8 @@ def problem_of(
     regularisation = (
         Ridge.of(frame, 0.1) if ridge else PseudoObservations.of(frame, weight.max())
     )
-    problem = Problem(source, family, regularisation)
+    noise = _noise(with_noise, source, regularisation)
+    problem = Problem(source, family, regularisation, noise=noise)
     propose = from_partition(PARTITIONS["bisect"])
     return problem, propose(problem, 3, np.random.RandomState(0), 0)
 
@@ -618,9 +621,9 @@ def test_every_family_of_mclust_has_compiled_steps():
 
 def in_one_call(problem, start, n_steps):
     """Return where steps in one call lead, and the log-likelihoods on the way."""
-    arrays = start.weights, start.means, start.covariances.values
-    form, terms = problem.family.form, problem.terms
-    return problem.source.climb([arrays], form, terms, n_steps)[0]
+    arrays = start.shares, start.means, start.covariances.values
+    data, noise = ([arrays], problem.family.form, problem.terms), problem.noise
+    return problem.source.climb(*data, n_steps, noise=noise)[0]
 
 
 def steps(problem, start, n_steps):
@@ -638,7 +641,7 @@ def assert_steps_in_one_call(problem, start):
         if step < 6:
             mixture = problem.maximisation(statistics, mixture)
     np.testing.assert_allclose(objectives, expected, 1e-11)
-    np.testing.assert_allclose(together.weights, mixture.weights, 1e-8, 1e-10)
+    np.testing.assert_allclose(together.shares, mixture.shares, 1e-8, 1e-10)
     np.testing.assert_allclose(together.means, mixture.means, 1e-8, 1e-9)
     values = mixture.covariances.values
     np.testing.assert_allclose(together.covariances.values, values, 1e-7, 1e-9)
@@ -686,6 +689,40 @@ def test_steps_in_one_call_end_where_what_is_observed_has_no_factor():
 
 
 @codes
+@pytest.mark.parametrize("d", [1, 2, 5, 12])
+@pytest.mark.parametrize("ridge", [False, True])
+def test_steps_in_one_call_beside_noise(code, d, ridge, isa):
+    rng = np.random.default_rng(d)
+    problem, start = problem_of(code, rng, d, ridge=ridge, with_noise=True)
+    assert start.noise is not None
+    assert_steps_in_one_call(problem, start)
+
+
+@codes
+def test_steps_in_one_call_hold_constant_features_beside_noise(code):
+    rng = np.random.default_rng(2)
+    assert_steps_in_one_call(*problem_of(code, rng, 3, n_constant=1, with_noise=True))
+
+
+def test_noise_that_takes_all_rows_ends_the_steps_in_one_call():
+    problem, start = problem_of("VVV", np.random.default_rng(2), 3, with_noise=True)
+    small = replace(problem.noise, sides=1e-120 * problem.noise.sides)
+    problem = replace(problem, noise=small)
+    start = replace(start, noise=small)
+    assert len(in_one_call(problem, start, 3)[1]) == 0
+    mixture, error = steps(problem, start, 3)
+    assert mixture is None
+    assert "noise takes all rows" in str(error)
+
+
+def test_noise_and_holes_are_not_for_one_call():
+    rng = np.random.default_rng(2)
+    problem, start = problem_of("VVV", rng, 3, holes=0.2, with_noise=True)
+    assert problem.terms is None
+    assert len(steps(problem, start, 3)[1]) == 4
+
+
+@codes
 def test_steps_in_one_call_keep_weights_equal(code):
     rng = np.random.default_rng(1)
     assert_steps_in_one_call(*problem_of(code, rng, 3, equal_weights=True))
@@ -710,15 +747,20 @@ def test_steps_in_one_call_of_few_components(code, n_components):
 
 @codes
 @pytest.mark.parametrize("d", [1, 2, 5, 12])
-@pytest.mark.parametrize("holes", [0.0, 0.2])
-def test_leaps_in_one_call_are_those_of_the_driver(code, d, holes, isa, monkeypatch):
-    problem, start = problem_of(code, np.random.default_rng(d), d, holes=holes)
+@pytest.mark.parametrize(
+    ("holes", "with_noise"), [(0.0, False), (0.2, False), (0.0, True)]
+)
+def test_leaps_in_one_call_are_those_of_the_driver(
+    code, d, holes, with_noise, isa, monkeypatch
+):
+    rng = np.random.default_rng(d)
+    problem, start = problem_of(code, rng, d, holes=holes, with_noise=with_noise)
     mixture, objectives = problem.leaps(start, 1e-9, 12)
     monkeypatch.setattr(kernels, "leap", reference.leap)
     expected, trail = problem.leaps(start, 1e-9, 12)
     # Roundings grow from leap to leap.
     np.testing.assert_allclose(objectives, trail, rtol=1e-9)
-    np.testing.assert_allclose(mixture.weights, expected.weights, 1e-4, 1e-6)
+    np.testing.assert_allclose(mixture.shares, expected.shares, 1e-4, 1e-6)
     np.testing.assert_allclose(mixture.means, expected.means, 1e-4, 1e-6)
     values = expected.covariances.values
     np.testing.assert_allclose(mixture.covariances.values, values, 1e-4, 1e-6)
@@ -813,10 +855,12 @@ def test_steps_from_several_starts_are_those_from_each(code, n_rows):
 
 @codes
 @pytest.mark.parametrize("ridge", [False, True])
-@pytest.mark.parametrize("holes", [0.0, 0.2])
-def test_steps_from_moments_begin_with_their_mixture(code, ridge, holes):
-    rng = np.random.default_rng(0)
-    problem, _ = problem_of(code, rng, 3, ridge=ridge, holes=holes)
+@pytest.mark.parametrize(
+    ("holes", "with_noise"), [(0.0, False), (0.2, False), (0.0, True)]
+)
+def test_steps_from_moments_begin_with_their_mixture(code, ridge, holes, with_noise):
+    rng, options = np.random.default_rng(0), {"holes": holes, "with_noise": with_noise}
+    problem, _ = problem_of(code, rng, 3, ridge=ridge, **options)
     labels = np.arange(len(problem.source.rows)) % 3
     form = problem.family.form
     statistics = problem.source.class_moments(labels, 3, form)

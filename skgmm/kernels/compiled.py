@@ -190,7 +190,7 @@ def _task(data, starts, terms):
         others, weight, patterns, varies = data.with_holes
         offsets, observed = patterns.offsets, patterns.observed
         with_holes = _readable(others), weight, offsets, observed, varies
-    task = family, *rows, *total, with_holes, *starts, *regularisation
+    task = family, *rows, *total, with_holes, data.log_noise, *starts, *regularisation
     return instruction_set, *task
 
 

@@ -129,6 +129,8 @@ class Data:
         Of these, where the form follows from them.
     with_holes : tuple (rows, sample_weight, patterns, varies) or None
         See `holes.statistics`.
+    log_noise : float or None
+        Log-density of noise, if there is any; all rows are complete then.
     """
 
     rows: np.ndarray
@@ -137,6 +139,7 @@ class Data:
     scale: np.ndarray
     total: tuple | None = None
     with_holes: tuple | None = None
+    log_noise: float | None = None
 
 
 def climb(data, starts, terms, n_steps, of_moments):
@@ -146,7 +149,8 @@ def climb(data, starts, terms, n_steps, of_moments):
     ----------
     data : Data
     starts : list of ndarray
-        Weights (R, K), means (R, K, D) and covariances (R, ...).
+        Weights (R, K), or (R, K + 1) with noise, means (R, K, D), and covariances
+        (R, ...).
     terms : tuple (code, equal_weights, size, variance, held, ridge)
         See `Family.steps` and `PseudoObservations.terms`.
     n_steps : int

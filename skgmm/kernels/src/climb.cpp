@@ -9,8 +9,8 @@
 int climb(const Data& data, const Family& family, const Regularisation& regularisation,
           const Parameters& parameters, bool of_moments, int n_steps, double* objectives) {
   try {
-    State state(family, parameters, regularisation);
-    if (of_moments) state.maximise_moments();
+    State state(family, parameters, regularisation, data.has_noise);
+    if (of_moments) state.maximise_moments(parameters.weights);
     for (int step = 0;; ++step) {
       if (!state.factorise()) return step - 1;
       objectives[step] = state.expectation(data);

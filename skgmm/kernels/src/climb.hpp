@@ -20,20 +20,26 @@ struct Total {
   const double *mean, *scatter;
 };
 
-// Weights (K,), means (K, D) and covariances in the shape of the form.
+// Weights (K,), or with that of noise (K + 1,), means (K, D) and covariances in the shape of
+// the form.
 struct Parameters {
   int n_components, n_features;
   double *weights, *means, *values;
 };
 
 using Pass = bool (*)(const Rows&, const Model&, const Sums&);
+using DensityPass = bool (*)(const Rows&, const Model&, const Densities&);
 using PassWithHoles = Outcome (*)(const Rows&, const Model&, const Holes&, const Sums&);
 
-// What is climbed: complete rows, and rows with holes, any of which may be none.
+// What is climbed: complete rows, and rows with holes, any of which may be none; with noise
+// there are complete rows only.
 struct Data {
   Pass pass;
+  DensityPass densities;
   Rows rows;
   Total total;
+  bool has_noise;
+  double log_noise;  // its log-density
   PassWithHoles pass_with_holes;
   Rows with_holes;
   Holes holes;

@@ -17,18 +17,18 @@ class Coordinates {
       : form_(base.form()), k_(base.n_components()), d_(base.n_features()),
         matrices_(form_ == FULL || form_ == TIED),
         own_(matrices_ ? d_ * d_ : form_ == DIAG ? d_ : 1), n_(form_ == TIED ? 1 : k_),
-        roots_(k_), means_(base.means()), whiteners_(base.whiteners()),
-        factors_(whiteners_.size()), room_(2 * std::size_t(own_)) {
-    for (int c = 0; c < k_; ++c) roots_[c] = std::sqrt(base.weights()[c]);
+        n_parts_(base.n_parts()), roots_(n_parts_), means_(base.means()),
+        whiteners_(base.whiteners()), factors_(whiteners_.size()), room_(2 * std::size_t(own_)) {
+    for (int c = 0; c < n_parts_; ++c) roots_[c] = std::sqrt(base.share(c));
     if (matrices_)
       for (int c = 0; c < n_; ++c) invert(&whiteners_[at(c)], d_, &factors_[at(c)]);
   }
 
   // The vector of a mixture.
   Vector of(const State& state) {
-    Vector vector(std::size_t(k_) * (1 + d_) + whiteners_.size());
+    Vector vector(n_parts_ + std::size_t(k_) * d_ + whiteners_.size());
     double* to = vector.data();
-    for (int c = 0; c < k_; ++c) *to++ = roots_[c] * std::log(state.weights()[c]);
+    for (int c = 0; c < n_parts_; ++c) *to++ = roots_[c] * std::log(state.share(c));
     for (int c = 0; c < k_; ++c) {
       const double* white = &state.whiteners()[at(form_ == TIED ? 0 : c)];
       const double* mean = &state.means()[std::size_t(c) * d_];
@@ -55,11 +55,13 @@ class Coordinates {
   bool move(State& state, const Vector& vector) {
     const double* from = vector.data();
     double largest = -std::numeric_limits<double>::infinity(), all = 0;
-    for (int c = 0; c < k_; ++c) largest = std::max(largest, from[c] / roots_[c]);
-    for (int c = 0; c < k_; ++c)
-      all += state.weights()[c] = std::exp(from[c] / roots_[c] - largest);
-    for (int c = 0; c < k_; ++c) state.weights()[c] /= all;
-    const double *offsets = from + k_, *relative = offsets + std::size_t(k_) * d_;
+    for (int c = 0; c < n_parts_; ++c) largest = std::max(largest, from[c] / roots_[c]);
+    Vector shares(n_parts_);
+    for (int c = 0; c < n_parts_; ++c)
+      all += shares[c] = std::exp(from[c] / roots_[c] - largest);
+    for (double& share : shares) share /= all;
+    state.set_shares(shares.data());
+    const double *offsets = from + n_parts_, *relative = offsets + std::size_t(k_) * d_;
     double *white = room_.data(), *factor = white + own_;
     for (int c = 0; c < k_; ++c) {
       if (c < n_) {
@@ -110,7 +112,7 @@ class Coordinates {
   Form form_;
   int k_, d_;
   bool matrices_;
-  int own_, n_;
+  int own_, n_, n_parts_;
   Vector roots_, means_, whiteners_, factors_, room_;
 };
 
@@ -213,8 +215,8 @@ void climb_by_leaps(Run& run, double tol) {
     State second = stepped(first);
     if (!second.factorise()) return;
     for (const State* state : {&base, &first, static_cast<const State*>(&second)})
-      for (double weight : state->weights())
-        if (weight < SMALLEST_WEIGHT) return;
+      for (int c = 0; c < state->n_parts(); ++c)
+        if (state->share(c) < SMALLEST_WEIGHT) return;
     Coordinates coordinates(base);
     const Vector v0 = coordinates.of(base), v1 = coordinates.of(first);
     Vector r = v1, q = coordinates.of(second);
@@ -250,7 +252,8 @@ int leap(const Data& data, const Family& family, const Regularisation& regularis
          const Parameters& parameters, int n_passes, double tol, double* objectives,
          bool* converged) {
   try {
-    Run run(State(family, parameters, regularisation), data, n_passes, objectives);
+    const State start(family, parameters, regularisation, data.has_noise);
+    Run run(start, data, n_passes, objectives);
     if (!run.begin()) return -1;
     climb_by_leaps(run, tol);
     run.here.write(parameters);

@@ -254,21 +254,25 @@ using WithHoles = std::optional<std::tuple<AnyRows, Weights, Offsets, Flags, Fla
 struct Task {
   Task(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight, Input centre,
        Input inverse_scale, Input total_mean, Input total_scatter, const WithHoles& with_holes,
-       Output weights, Output means, Output values, double size, Input variance, Input held,
-       Input ridge)
+       std::optional<double> log_noise, Output weights, Output means, Output values, double size,
+       Input variance, Input held, Input ridge)
       : family{Code(of.first), of.second},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
     check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
     n_runs = means.shape(0);
     const std::size_t k = means.shape(1), d = means.shape(2);
     const Form form = family.form();
+    n_parts = k + log_noise.has_value();
     n_values = form_size(form, k, d);
-    check(weights.size() == n_runs * k && values.size() == n_runs * n_values);
+    check(weights.size() == n_runs * n_parts && values.size() == n_runs * n_values);
     check(variance.size() == d && held.size() == d && ridge.size() == d);
     check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
     parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
     const Passes& passes = passes_of(isa);
     data.pass = passes.statistics[form];
+    data.densities = passes.densities[form];
+    data.has_noise = log_noise.has_value();
+    data.log_noise = log_noise.value_or(0.0);
     data.rows = weighted_rows(rows, weight, centre, inverse_scale);
     data.total = {total_mean.data(), total_scatter.data()};
     check(data.rows.n_features == int(d));
@@ -283,13 +287,13 @@ struct Task {
   // The parameters of one run.
   Parameters of(std::size_t run) const {
     const std::size_t k = parameters.n_components, d = parameters.n_features;
-    return {int(k), int(d), parameters.weights + run * k, parameters.means + run * k * d,
+    return {int(k), int(d), parameters.weights + run * n_parts, parameters.means + run * k * d,
             parameters.values + run * n_values};
   }
 
   Family family;
   Data data = {};
-  std::size_t n_runs, n_values;
+  std::size_t n_runs, n_parts, n_values;
   Regularisation regularisation;
   Parameters parameters;
 };
@@ -298,11 +302,12 @@ struct Task {
 // and made (R,) says how many were made.
 static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight,
                        Input centre, Input inverse_scale, Input total_mean,
-                       Input total_scatter, WithHoles with_holes, Output weights, Output means,
+                       Input total_scatter, WithHoles with_holes,
+                       std::optional<double> log_noise, Output weights, Output means,
                        Output values, double size, Input variance, Input held, Input ridge,
                        bool of_moments, Output objectives, Labels made) {
   const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
-                  with_holes, weights, means, values, size, variance, held, ridge);
+                  with_holes, log_noise, weights, means, values, size, variance, held, ridge);
   check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
   check(objectives.shape(0) == task.n_runs);
   const std::size_t room = objectives.shape(1);
@@ -316,11 +321,11 @@ static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weight
 static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRows rows,
                                       Weights weight, Input centre, Input inverse_scale,
                                       Input total_mean, Input total_scatter,
-                                      WithHoles with_holes, Output weights, Output means,
-                                      Output values, double size, Input variance, Input held,
+                                      WithHoles with_holes, std::optional<double> log_noise,
+                                      Output weights, Output means, Output values, double size, Input variance, Input held,
                                       Input ridge, double tol, Output objectives) {
   const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
-                  with_holes, weights, means, values, size, variance, held, ridge);
+                  with_holes, log_noise, weights, means, values, size, variance, held, ridge);
   check(objectives.size() > 0 && task.n_runs == 1);
   bool converged = false;
   nb::gil_scoped_release release;
@@ -383,10 +388,10 @@ NB_MODULE(_compiled, m) {
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
   const auto maybe_in = nb::arg().none();
-  m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, maybe_in, out, out, out, in, in, in,
-        in, in, out, out);
-  m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, maybe_in, out, out, out, in, in, in,
-        in, in, out);
+  m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out,
+        in, in, in, in, in, out, out);
+  m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out, in,
+        in, in, in, in, out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
   m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);

@@ -2,9 +2,8 @@
 
 #pragma once
 
+#include "climb.hpp"
 #include "interface.hpp"
-
-using DensityPass = bool (*)(const Rows&, const Model&, const Densities&);
 
 // Move centres (K, D) by iterations of Lloyd until the labels stay, for so many at most;
 // pass is that of the spherical form, rows are contiguous.  A centre without rows stays

@@ -9,6 +9,7 @@
 
 #include "climb.hpp"
 #include "matrices.hpp"
+#include "partition.hpp"
 
 // Largest squared distance of a tied mean from the centre: see forms/tied.py.
 constexpr double FAR = 1e6;
@@ -17,14 +18,14 @@ constexpr double LOG_2PI = 1.8378770664093454836;
 // A mixture, and room for the sums of a pass.
 class State {
  public:
-  State(const Family& family, const Parameters& p, const Regularisation& r)
+  State(const Family& family, const Parameters& p, const Regularisation& r, bool has_noise)
       : family_(family), form_(family.form()), k_(p.n_components), d_(p.n_features),
-        regularisation_(r), weights_(p.weights, p.weights + k_),
-        means_(p.means, p.means + std::size_t(k_) * d_), values_(p.values, p.values + size()),
+        has_noise_(has_noise), regularisation_(r), weights_(p.weights, p.weights + k_), means_(p.means, p.means + std::size_t(k_) * d_), values_(p.values, p.values + size()),
         whiteners_(size()), log_determinants_(k_), coefficients_(k_), centre_(d_), count_(k_),
         first_(std::size_t(k_) * d_), second_(size()), room_(2 * std::size_t(d_)) {
     for (int j = 0; j < d_; ++j)
       if (!(r.held[j] > 0)) varying_.push_back(j);
+    set_shares(p.weights);
   }
 
   // Factorise the covariances; false if one is not positive definite.
@@ -59,7 +60,6 @@ class State {
     std::fill(first_.begin(), first_.end(), 0.0);
     std::fill(second_.begin(), second_.end(), 0.0);
     const double complete = of_complete_rows(data);
-    if (form_ == TIED) second_from_total(data.total);
     return complete + of_rows_with_holes(data) + log_penalty();
   }
 
@@ -68,6 +68,7 @@ class State {
   void maximisation() {
     double all = 0;
     for (int c = 0; c < k_; ++c) all += count_[c];
+    if (has_noise_) noise_ = mass_ / (all + mass_);
     for (int c = 0; c < k_; ++c)
       for (int j = 0; j < d_; ++j) {
         double& shift = first_[index(c, j)];
@@ -94,8 +95,9 @@ class State {
   }
 
   // The M-step of moments about the means, which came as the parameters.
-  void maximise_moments() {
-    count_ = weights_;
+  void maximise_moments(const double* counts) {
+    count_.assign(counts, counts + k_);
+    if (has_noise_) mass_ = counts[k_];
     second_ = values_;
     std::fill(first_.begin(), first_.end(), 0.0);
     values_.clear();
@@ -106,15 +108,20 @@ class State {
   Form form() const { return form_; }
   int n_components() const { return k_; }
   int n_features() const { return d_; }
-  Vector& weights() { return weights_; }
+  // Weights of all parts: noise, if there is any, is the last one.
+  int n_parts() const { return k_ + has_noise_; }
+  double share(int c) const { return c == k_ ? noise_ : (1 - noise_) * weights_[c]; }
+  void set_shares(const double* shares) {
+    if (has_noise_) noise_ = shares[k_];
+    for (int c = 0; c < k_; ++c) weights_[c] = shares[c] / (1 - noise_);
+  }
   Vector& means() { return means_; }
   Vector& values() { return values_; }
-  const Vector& weights() const { return weights_; }
   const Vector& means() const { return means_; }
   const Vector& whiteners() const { return whiteners_; }
 
   void write(const Parameters& p) const {
-    std::copy(weights_.begin(), weights_.end(), p.weights);
+    for (int c = 0; c < n_parts(); ++c) p.weights[c] = share(c);
     std::copy(means_.begin(), means_.end(), p.means);
     std::copy(values_.begin(), values_.end(), p.values);
   }
@@ -135,8 +142,7 @@ class State {
 
   std::size_t index(int c, int j) const { return std::size_t(c) * d_ + j; }
 
-  // Add the sums of the complete rows; returns their log-likelihood.  Second moments of the
-  // tied form are not among them.
+  // Add the sums of the complete rows; returns their log-likelihood.
   double of_complete_rows(const Data& data) {
     if (!data.rows.n_rows) return 0;
     for (int c = 0; c < k_; ++c)
@@ -147,10 +153,47 @@ class State {
     }
     const Model model = {k_,           d_, means_.data(), whiteners_.data(), coefficients_.data(),
                          centre_.data()};
+    if (data.has_noise) return of_noisy_rows(data, model);
+    return of_pass(data, data.rows, model, data.total);
+  }
+
+  // The same for given rows, of which the total is known.
+  double of_pass(const Data& data, const Rows& rows, const Model& model, const Total& total) {
     double log_likelihood = 0;
     const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
                        &log_likelihood};
-    if (!data.pass(data.rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
+    if (!data.pass(rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
+    if (form_ == TIED) second_from_total(total);
+    return log_likelihood;
+  }
+
+  // The same beside noise, which to the Gaussians is a matter of weights: see _noise.py.
+  double of_noisy_rows(const Data& data, const Model& model) {
+    const std::size_t n = data.rows.n_rows;
+    Vector densities(n), left(n);
+    if (!data.densities(data.rows, model, {densities.data(), nullptr, nullptr}))
+      return std::numeric_limits<double>::quiet_NaN();
+    const double log_rest = std::log1p(-noise_), noise = std::log(noise_) + data.log_noise;
+    double log_likelihood = 0, all = 0;
+    mass_ = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double gaussian = densities[i] + log_rest, largest = std::max(gaussian, noise);
+      const double total = largest + std::log1p(std::exp(std::min(gaussian, noise) - largest));
+      const double weight = data.rows.weight[i * data.rows.weight_stride];
+      all += left[i] = weight * std::exp(gaussian - total);
+      mass_ += weight * std::exp(noise - total);
+      log_likelihood += weight * total;
+    }
+    if (!(all > 0)) return std::numeric_limits<double>::quiet_NaN();
+    Rows rows = data.rows;
+    rows.weight = left.data();
+    rows.weight_stride = 1;
+    Vector count(1), mean(d_), scatter(form_ == TIED ? square(d_) : 0);
+    if (form_ == TIED) {
+      const std::vector<int64_t> labels(n);
+      class_moments(TIED, rows, labels.data(), 1, count.data(), mean.data(), scatter.data());
+    }
+    of_pass(data, rows, model, {mean.data(), scatter.data()});
     return log_likelihood;
   }
 
@@ -301,6 +344,8 @@ class State {
   Family family_;
   Form form_;
   int k_, d_;
+  bool has_noise_;
+  double noise_ = 0, mass_ = 0;  // the weight of the noise, and of the rows that are noise
   Regularisation regularisation_;
   std::vector<int> varying_;
   Vector weights_, means_, values_, whiteners_, log_determinants_;
