@@ -6,11 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ._criteria import Evidence, bic
 from ._em import em
@@ -21,7 +17,7 @@ from ._progress import Silent
 from ._starts import PARTITIONS, from_partition
 from ._threads import single_threaded_blas
 from ._typing import RandomState, fit_context
-from ._validation import check_sample_weight
+from ._validation import check_array_rows, check_sample_weight
 from .families import FAMILIES
 
 # The default mixture has so many components at most.
@@ -157,7 +153,7 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
                 f"mixture has noise={self.mixture.noise!r}: rows that are noise tell "
                 "nothing of what is missing. Set noise=False."
             )
-        X = self._rows(X, reset=True)
+        X = check_array_rows(self, X)
         weight = check_sample_weight(sample_weight, len(X))
         missing = np.isnan(X[weight > 0])
         empty = missing.all(axis=0)
@@ -190,7 +186,7 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
             Observed values are what they were.
         """
         check_is_fitted(self)
-        X = self._rows(X, reset=False)
+        X = check_array_rows(self, X, reset=False)
         known = ~self.empty_features_
         rows, noise = X[:, known], None
         if self.sample_posterior:
@@ -225,15 +221,6 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
         if self.indicator_ is None:
             return shown
         return np.concatenate([shown, self.indicator_.get_feature_names_out(names)])
-
-    def _rows(self, X, *, reset):
-        return validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=reset,
-        )
 
 
 def _of_lowest_bic(X, sample_weight):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 from ._features import check_count
 from ._gaussian_mixture import GaussianMixture
 from ._typing import RandomState
+from ._validation import with_nan
 from ._warnings import warn
 from .families import FAMILIES
 
@@ -63,12 +64,11 @@ class MixtureParameters(BaseEstimator):
         """Tell whether rows may have missing values: those that mixtures take."""
         return get_tags(GaussianMixture()).input_tags.allow_nan
 
-    def _validated(self, *arrays, **options):
+    def _validated(self, X, *y, **options):
         """Return the checked X, and y; NaN may be in X if mixtures take it."""
         finite = "allow-nan" if self._allow_nan() else True
-        return validate_data(
-            self, *arrays, dtype=np.float64, ensure_all_finite=finite, **options
-        )
+        options = {"dtype": np.float64, "ensure_all_finite": finite} | options
+        return validate_data(self, with_nan(X), *y, **options)
 
     def _candidates(self, n_components, covariance_type):
         """Return the mixtures, not fitted, between which BIC is to choose."""

@@ -1,5 +1,6 @@
 """Checks at the border: what the user gives becomes what the inside trusts."""
 
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -64,11 +65,23 @@ def check_shape_of_lazy(sample, name):
         raise ValueError(f"{name} needs at least 1 feature; got a collection of none.")
 
 
+def with_nan(X):
+    """Return X with NaN where a frame or an array of objects has pandas' NA."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:  # nobody can have any
+        return X
+    if isinstance(X, pandas.DataFrame) and X.select_dtypes("object").size:
+        return X.mask(X.isna(), np.nan)
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        return np.where(pandas.isna(X), np.nan, X)
+    return X
+
+
 def check_array_rows(estimator, X, *, reset=True):
     """Return the rows of X, an array of float64 or float32 with NaN for holes."""
     return validate_data(
         estimator,
-        X,
+        with_nan(X),
         dtype=[np.float64, np.float32],
         ensure_all_finite="allow-nan",
         reset=reset,

@@ -487,3 +487,9 @@ def test_frames_and_names():
     classifier = GaussianMixtureClassifier().fit(frame, pd.Series(y))
     assert classifier.feature_names_in_.tolist() == ["a", "b", "c"]
     assert classifier.score(frame, y) > 0.5
+    holes = with_holes(X)
+    objects = pd.DataFrame(holes).astype(object).where(~np.isnan(holes), pd.NA)
+    one, other = (GaussianMixtureClassifier().fit(Z, y) for Z in (holes, objects))
+    np.testing.assert_array_equal(
+        one.predict_proba(holes), other.predict_proba(objects)
+    )

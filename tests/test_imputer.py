@@ -183,6 +183,17 @@ def test_pandas_in_and_out(imputer, rows):
         one.transform(frame[["b", "a", "c", "d"]])
 
 
+def test_pandas_na(imputer, rows):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(rows)
+    for other in (
+        frame.convert_dtypes(),
+        frame.astype(object).where(frame.notna(), pd.NA),
+    ):
+        again = GaussianMixtureImputer(GaussianMixture(2)).fit(other)
+        np.testing.assert_array_equal(again.transform(other), imputer.transform(rows))
+
+
 def test_in_a_pipeline_with_weights(rows):
     weight = np.random.default_rng(1).integers(1, 3, len(rows))
     with config_context(enable_metadata_routing=True):

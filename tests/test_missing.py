@@ -424,6 +424,25 @@ def test_the_objective_never_falls(covariance_type, case, fraction):
 
 
 @types
+@pytest.mark.parametrize("max_iter", [1, 7, 1000])
+def test_a_run_that_is_watched_is_the_same(covariance_type, max_iter):
+    """Without anybody who watches, the steps are made in one call."""
+    X = punched(case(2, 2, 3).X, 0.3, seed=1)
+    labels = np.arange(len(X)) % 2
+    options = {"covariance_type": covariance_type, "max_iter": max_iter}
+    one, other = (
+        quietly(X, 2, init_params=labels, verbose=verbose, **options)
+        for verbose in (0, 2)
+    )
+    assert one.n_iter_ == other.n_iter_ == len(one.lower_bounds_)
+    assert one.converged_ == other.converged_ == (max_iter == 1000)
+    np.testing.assert_allclose(one.lower_bounds_, other.lower_bounds_, rtol=1e-8)
+    np.testing.assert_allclose(one.means_, other.means_, rtol=1e-3, atol=1e-3)
+    assert one.lower_bound_ == one.lower_bounds_[-1]
+    assert one.lower_bound_ == pytest.approx(one.score(X), abs=1e-3)
+
+
+@types
 @given(cases(max_components=2, max_features=4, n_rows=st.just(80)), seeds)
 def test_integer_weights_equal_repeated_rows(covariance_type, case, seed):
     X = punched(case.X, 0.3, seed=seed)
@@ -599,6 +618,8 @@ def test_pandas_na():
         frame,
         frame.convert_dtypes(),
         frame.astype(object).where(frame.notna(), None),
+        frame.astype(object).where(frame.notna(), pd.NA),
+        frame.convert_dtypes().to_numpy(dtype=object, na_value=pd.NA),
     ):
         again = fitted(other, 2)
         np.testing.assert_array_equal(again.means_, one.means_)

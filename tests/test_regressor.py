@@ -1,6 +1,7 @@
 """Regression by a mixture: against least squares, quadrature, simulated data."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from scipy.integrate import quad
@@ -294,6 +295,22 @@ def test_what_is_missing_is_left_out():
         assert np.all(np.abs(draws[i].mean(axis=1) - at.mean()) < 0.04 * spread)
     whole = regressor.predict(new[:9])
     np.testing.assert_allclose(mean[[0, 5, 6]], whole[[0, 5, 6]], 1e-12)
+
+
+def test_features_may_be_missing_in_fit():
+    """The fit is that of the joint rows, and pandas' NA is NaN."""
+    X, y, _ = problem()
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    one = GaussianMixtureRegressor(2).fit(X, y)
+    joint = GaussianMixture(2).fit(np.column_stack([X, y]))
+    np.testing.assert_allclose(one.mixture_.means_, joint.means_, rtol=1e-12)
+    frame = pd.DataFrame(X)
+    for other in (
+        frame.convert_dtypes(),
+        frame.astype(object).where(frame.notna(), pd.NA),
+    ):
+        again = GaussianMixtureRegressor(2).fit(other, y)
+        np.testing.assert_array_equal(again.predict(other), one.predict(X))
 
 
 def test_targets_are_not_missing():
