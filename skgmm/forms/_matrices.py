@@ -170,7 +170,7 @@ class MatrixCovariances(Covariances):
         # light tails.
         z = cls.sphered(rows, covariance)
         varying = np.count_nonzero(np.diagonal(covariance))
-        if z.shape[1] < varying:  # few rows: all are as far away, no axis is better
+        if z.shape[1] < max(varying, 1):  # few rows, all as far away: no axis is better
             return super().coordinates(rows, covariance, weight)
         heavy = (z.T * (weight * np.einsum("ij,ij->i", z, z))) @ z
         values, axes = np.linalg.eigh(heavy)
