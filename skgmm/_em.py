@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -11,7 +11,7 @@ from ._acceleration import Coordinates, step_length
 from ._degeneracy import degenerate, empty
 from ._mixture import Mixture
 from ._statistics import Statistics
-from ._threads import single_threaded_blas
+from ._threads import ordered_map, single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI
@@ -134,39 +134,55 @@ class Problem:
         least = unit * self.family.rows_needed(statistics.origin.shape[1])
         return statistics.with_small_pooled(least)
 
-    def steps(self, mixture, n_steps):
-        """Return where plain steps of EM lead, and the objectives on the way.
+    def steps(self, starts, n_steps):
+        """Return where plain steps of EM lead from several starts.
 
         Parameters
         ----------
-        mixture : Mixture
+        starts : list of Mixture or list of Statistics
+            Statistics are about the means; they stand for what maximises them.
         n_steps : int
 
         Returns
         -------
-        mixture : Mixture
-        objectives : list of float
-            Of the start and after each step; fewer where no step gains any more.
-
-        Raises
-        ------
-        StartFailed, NotPositiveDefinite
-            If a step fails.
+        list of (Mixture, list of float)
+            Mixtures, and the objectives of the start and after each step; fewer where
+            no step gains any more.  None and the error where a step fails.
         """
-        objectives = []
-        if self._in_one_call:
-            terms = self.regularisation.terms
-            mixture, totals = self.source.climb(mixture, terms, n_steps)
-            objectives = self._per_observation(totals).tolist()
-        made = max(len(objectives) - 1, 0)
-        if made < n_steps:
-            climb = Climb(self, mixture, n_steps - made)
+        ends = [(None, ())] * len(starts)
+        if self.terms:
+            ends = self.source.climb(
+                [_arrays(start) for start in starts],
+                self.family.form,
+                self.terms,
+                n_steps,
+                of_moments=isinstance(starts[0], Statistics),
+            )
+
+        trails = [self._per_observation(np.asarray(end[1])).tolist() for end in ends]
+        ends = [(end[0], trail) for end, trail in zip(ends, trails, strict=True)]
+        short = [r for r, (_, trail) in enumerate(ends) if len(trail) <= n_steps]
+
+        def further(r):
+            mixture, trail = ends[r]
+            return self._plain_steps(mixture or starts[r], trail, n_steps)
+
+        for r, end in zip(short, list(ordered_map(further, short)), strict=True):
+            ends[r] = end
+        return ends
+
+    def _plain_steps(self, start, trail, n_steps):
+        """Go on from a start, from which some steps have been made, one by one."""
+        n_steps -= max(len(trail) - 1, 0)
+        try:
+            if not isinstance(start, Mixture):
+                start = self.maximisation(start)
+            climb = Climb(self, start, n_steps)
             while climb.goes_on:
                 climb.step()
-            trail = climb.fit.history
-            objectives = [*(objectives or [climb.first]), *trail]
-            mixture = climb.fit.mixture
-        return mixture, objectives
+        except (StartFailed, NotPositiveDefinite) as error:
+            return None, error
+        return climb.fit.mixture, [*(trail or [climb.first]), *climb.fit.history]
 
     def leaps(self, mixture, tol, n_passes):
         """Return where leaps lead, and the objectives on the way.
@@ -185,24 +201,35 @@ class Problem:
         objectives : list of float
             Of the start and after each pass.
         """
-        objectives = []
-        if self._in_one_call and self.regularisation.is_penalty:
-            terms, total = self.regularisation.terms, tol * self.source.total_weight
-            end = self.source.leap(mixture, terms, n_passes, total)
-            mixture, totals, converged = end
-            objectives = self._per_observation(totals).tolist()
-            if converged or len(objectives) > n_passes:
-                return mixture, objectives
+        mixture, objectives, converged = self.leaps_in_one_call(mixture, tol, n_passes)
+        if converged or len(objectives) > n_passes:
+            return mixture, objectives
         climb = Climb(self, mixture)
         finish(climb, tol, n_passes - max(len(objectives) - 1, 0))
         objectives = objectives or [climb.first]
         return climb.fit.mixture, [*objectives, *climb.fit.history]
 
-    @property
-    def _in_one_call(self):
-        """Whether steps may be made in one call to the kernels, if these can."""
-        closed = self.family.unconstrained and self.source.complete
-        return bool(closed and self.noise is None and self.regularisation.terms)
+    def leaps_in_one_call(self, mixture, tol, n_passes):
+        """Make `leaps` in one call, as far as that is possible.
+
+        There are no objectives if it is not at all; whether so little is left to gain
+        comes third.
+        """
+        if not (self.terms and self.regularisation.is_penalty):
+            return mixture, [], False
+        total = tol * self.source.total_weight
+        form, start = self.family.form, _arrays(mixture)
+        end = self.source.leap(start, form, self.terms, n_passes, total)
+        return end[0] or mixture, self._per_observation(end[1]).tolist(), end[2]
+
+    @cached_property
+    def terms(self):
+        """What the kernels need to make steps in one call, or None."""
+        of_family, of_covariances = self.family.steps, self.regularisation.terms
+        if self.noise is not None:
+            return None
+        both = of_family is not None and of_covariances is not None
+        return (*of_family, *of_covariances) if both else None
 
     def rank(self, fit):
         """Return a key by which fits are sorted.
@@ -348,7 +375,15 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     one_step = problem.family.form.closed and problem.source.complete
     if start.n_components == 1 and max_iter > 0 and one_step and not problem.noise:
         return problem.single_gaussian()
-    climb = Climb(problem, start, max_iter, monitor, pause)
+    # In steps of one call complete rows of a file would be summed in another order than
+    # those in memory.
+    unseen = not (problem.source.complete or monitor.sees_iterations or pause)
+    if accelerated and unseen:
+        start, *way = problem.leaps_in_one_call(start, tol, max_iter)
+        climb = Climb(problem, start, max_iter, monitor)
+        climb.note(*way)
+    else:
+        climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
     return climb.fit
 
@@ -375,6 +410,11 @@ class Climb:
             self.pace = Pace()
             statistics, self.first = problem.expectation(start)
             self.fit = self._seen(Fit(start, self.first, statistics))
+
+    def note(self, objectives, converged):
+        """Note the objectives on the way to where it begins; it may be the end."""
+        history = (*objectives[1:-1], self.first) if len(objectives) > 1 else ()
+        self.fit = replace(self.fit, history=history, converged=converged)
 
     @property
     def goes_on(self):
@@ -468,8 +508,10 @@ def _leaps(climb, tol):
             return
         leap = _Leap(*mixtures)
         lengths = (*lengths[-2:], leap.length)
-        left = (*left[-1:], _left_after(first.objective - base.objective, lengths))
-        if len(left) == 2 and max(left) <= tol:
+        gain = first.objective - base.objective
+        left = (*left[-1:], _left_after(gain, lengths))
+        nothing = abs(gain) <= _rounding(first.objective)
+        if nothing or (len(left) == 2 and max(left) <= tol):
             climb.converge()
             return
         length = min(max(1.0, leap.length), longest)
@@ -528,7 +570,8 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
             with single_threaded_blas():
-                beginning = rest or _beginning(problem, start, rng, index)
+                best = max(fits, key=problem.rank, default=None)
+                beginning = rest or _beginning(problem, start, rng, index, best)
                 rest, why = None, failure and str(failure)
                 now = Runs(index, tuple(fits), why, rng.get_state())
                 pause = checkpoint and partial(_save, checkpoint, now)
@@ -550,8 +593,8 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
     return max(fits, key=problem.rank) if len(fits) > 1 else fits[0]
 
 
-def _beginning(problem, start, rng, index):
-    mixture = start.make(problem, rng, index)
+def _beginning(problem, start, rng, index, best):
+    mixture = start.make(problem, rng, index, best and best.mixture)
     share = np.nan if mixture.noise is None else mixture.noise.weight
     if share < _SMALLEST_WEIGHT:  # it could never grow again
         share = np.nan
@@ -560,6 +603,13 @@ def _beginning(problem, start, rng, index):
 
 def _save(checkpoint, runs, rest):
     checkpoint.save(replace(runs, rest=rest))
+
+
+def _arrays(start):
+    """Return a mixture, or statistics about the means, as the kernels take them."""
+    if isinstance(start, Mixture):
+        return start.weights, start.means, start.covariances.values
+    return start.count, start.origin, start.second
 
 
 def has_converged(trail, tol):

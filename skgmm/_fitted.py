@@ -12,6 +12,7 @@ from . import _criteria
 from ._dask import LazyRows, apply, is_lazy
 from ._distribution_methods import DistributionMethods
 from ._mixture import Mixture
+from ._noise import n_parameters
 from ._summary import summary_of
 from ._typing import Method
 from ._validation import (
@@ -55,9 +56,8 @@ class Model:
 
     def n_parameters(self):
         """Return the number of free parameters."""
-        noise = self.mixture.noise
-        own = 0 if noise is None else noise.n_parameters
-        return self.family.n_parameters(*self.mixture.means.shape) + own
+        of_gaussians = self.family.n_parameters(*self.mixture.means.shape)
+        return of_gaussians + n_parameters(self.mixture.noise)
 
 
 def lazily(method: Method) -> Method:

@@ -118,16 +118,19 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     n_init : int, default=1
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
-        out.
+        out.  With 'auto' each further start is a race of its own, and random moves
+        of components, until 8 `n_swaps` of them in a row have failed, from its winner
+        or from the best fit so far.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
         of the parts:
 
-        - 'auto': the winner of a race between 'bisect', k-means in several metrics
-          (of the deviations of the features, of the scatter of all rows, and of
-          that within components) and, where these disagree, cells of random rows,
-          by short runs of EM; then refined by `n_swaps`.  Components come in the
+        - 'auto': the winner of a race between bisection, k-means in several metrics
+          (for 'full' and 'tied' of a scatter that weighs far rows more, of the
+          scatter of all rows, and of that within components) and, where these
+          disagree, cells of random rows, by short runs of EM; then refined by
+          `n_swaps`.  Components come in the
           order of their means.  Where a pass needs more than 1e10 multiplications
           there is no race but 'bisect';
         - 'bisect': cut in two along the best axis until there are K parts, then
@@ -152,10 +155,10 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         `covariance_type`, see `covariances_`.  At most one of the two.  They need not
         be of the family.
     n_swaps : int, default=8
-        The start 'auto' splits a component that gains by it, deletes one that is
-        missed little, and keeps what climbs higher, until so many attempts in a row
-        have failed.  More of them find better optima of mixtures of many
-        components [3]_.
+        The start 'auto' splits a component that gains by it, side by side or one
+        half within the other, deletes one that is missed little, and keeps what
+        climbs higher, until so many attempts in a row have failed.  More of them find
+        better optima of mixtures of many components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.
@@ -473,27 +476,29 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         problem = _problem(self, source, family)
         n_starts = self.n_init if start.varies else 1
 
-        def model_at(fit):
-            return Model(source.frame.outward(fit.mixture), family, X.dtype)
-
         def shown(fit):
-            return {"_fitted_model": model_at(fit), "lower_bound_": fit.objective}
+            model = _model_of(problem, fit, X.dtype)
+            return {"_fitted_model": model, "lower_bound_": fit.objective}
 
         monitor = Monitor(self, context, shown, n_starts)
         if checkpoint is not None:
             checkpoint = Checkpoint(checkpoint, task_of(self, source))
         fit = self._run(problem, start, rng, n_starts, monitor, checkpoint)
         monitor.close()
-        self._set_model(model_at(fit))
+        self._take(problem, fit, X.dtype)
+        if checkpoint is not None:
+            checkpoint.remove()
+
+    def _take(self, problem, fit, dtype):
+        """Set what a fit has found, and warn of what it means."""
+        self._set_model(_model_of(problem, fit, dtype))
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.objective
         self.lower_bounds_ = list(fit.history)
         self.degenerate_ = problem.degenerate(fit)
-        self.n_samples_seen_ = _whole(source.total_weight)
-        self._stream = Past.of(self._model(), source, fit)
-        if checkpoint is not None:
-            checkpoint.remove()
+        self.n_samples_seen_ = _whole(problem.source.total_weight)
+        self._stream = Past.of(self._model(), problem.source, fit)
         _warn_of_result(fit, problem, self.max_iter)
 
     def _run(self, problem, start, rng, n_starts, monitor, checkpoint):
@@ -757,6 +762,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         mixture : GaussianMixture
         """
         return _sklearn.from_sklearn(cls, mixture)
+
+
+def _model_of(problem, fit, dtype):
+    mixture = problem.source.frame.outward(fit.mixture)
+    return Model(mixture, problem.family, dtype)
 
 
 @contextmanager

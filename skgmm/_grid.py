@@ -7,6 +7,7 @@ import numpy as np
 
 from ._criteria import NEED_ENTROPY, Evidence
 from ._em import Fit
+from ._noise import n_parameters
 from ._search import Starts, fit_model
 from ._threads import single_threaded_blas
 from ._validation import check_family
@@ -194,7 +195,9 @@ class Grid:
     def _row(self, n_components, family, problem, rng):
         """Return what becomes of one model."""
         n_features = len(problem.source.frame.centre)
-        row = Row(n_components, family, family.n_parameters(n_components, n_features))
+        of_gaussians = family.n_parameters(n_components, n_features)
+        own = n_parameters(problem.noise)
+        row = Row(n_components, family, of_gaussians + own)
         self._monitor.begin(family, f"K={n_components} {family.label}")
         try:
             # Threads of BLAS, still awake after a product in the M-step, would take the
@@ -234,7 +237,7 @@ def evidence_of(row, problem, criterion):
     if criterion not in NEED_ENTROPY:
         return evidence
     entropy = source.entropy(row.fit.mixture)
-    if row.n_components == 1:
+    if row.n_components == 1 and problem.noise is None:
         return replace(evidence, entropy=0.0, single=row.log_likelihood)
     single = problem.single_gaussian()
     return replace(evidence, entropy=entropy, single=problem.log_likelihood(single))

@@ -18,6 +18,7 @@ from ._gaussian_mixture import (
     GaussianMixture,
     _have_holes,
     _kept,
+    _noise,
     _regularisation,
     _source,
     _warn_of_result,
@@ -72,13 +73,16 @@ class GaussianMixtureIC(
         - 'aicc': ``aic + 2 p (p + 1) / (n - p - 1)`` (Hurvich and Tsai 1989);
         - 'icl': ``bic + 2 E``, for components that are clusters [1]_;
         - 'nec': ``E / (L - L_1)``, where ``L_1`` is the log-likelihood of one component
-          of the same type, and 1 for one component [2]_;
+          of the same type, without noise, which itself has the value 1 [2]_;
         - ``callable(mixture, X, sample_weight) -> float`` of a fitted
           `GaussianMixture`; ``sample_weight`` may be None.
     tol : float, default=1e-6
         As in `GaussianMixture`.
     reg_covar : 'auto' or float, default='auto'
         As in `GaussianMixture`.
+    noise : bool or float, default=False
+        Whether each model has a further component of constant density, as in
+        `GaussianMixture`.  Its parameters count, and it has a part in the entropy E.
     max_iter : int, default=1000
         Largest number of passes over the rows for one model, after its start.
     n_init : int, default=1
@@ -123,6 +127,8 @@ class GaussianMixtureIC(
         - ``error``: why the fit failed, or an empty string.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         Parameters of the best model, as in `GaussianMixture`.
+    noise_weight_, noise_log_density_ : float
+        Of its noise, as in `GaussianMixture`.
     converged_, n_iter_, lower_bound_, lower_bounds_, degenerate_
         How it was fitted, as in `GaussianMixture`.
     n_features_in_ : int
@@ -175,6 +181,7 @@ class GaussianMixtureIC(
         "criterion": [StrOptions(set(CRITERIA)), callable],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
+        "noise": ["boolean", Interval(Real, 0.0, None, closed="neither")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_swaps": [Interval(Integral, 0, None, closed="left")],
@@ -192,6 +199,7 @@ class GaussianMixtureIC(
         criterion: str | Callable[..., float] = "bic",
         tol: float = 1e-6,
         reg_covar: str | float = "auto",
+        noise: bool | float = False,
         max_iter: int = 1000,
         n_init: int = 1,
         n_swaps: int = 2,
@@ -205,6 +213,7 @@ class GaussianMixtureIC(
         self.criterion = criterion
         self.tol = tol
         self.reg_covar = reg_covar
+        self.noise = noise
         self.max_iter = max_iter
         self.n_init = n_init
         self.n_swaps = n_swaps
@@ -250,7 +259,8 @@ class GaussianMixtureIC(
         families = check_families(self.covariance_type, X.shape[1])
         X, weight, kept, empty = _kept(X, sample_weight)
         rows = X[kept]
-        problems = _problems(rows, weight, empty, families, self.reg_covar)
+        ground = rows, weight, empty
+        problems = _problems(*ground, families, self.reg_covar, self.noise)
 
         def model(family, fit):
             frame = problems[family].source.frame
@@ -324,7 +334,15 @@ class GaussianMixtureIC(
 
 
 _HOW_FITTED = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "degenerate_")
-_SHARED = ("tol", "reg_covar", "max_iter", "n_init", "n_swaps", "acceleration")
+_SHARED = (
+    "tol",
+    "reg_covar",
+    "noise",
+    "max_iter",
+    "n_init",
+    "n_swaps",
+    "acceleration",
+)
 
 
 def _how_fitted(row):
@@ -335,7 +353,7 @@ def _how_fitted(row):
     return dict(zip(_HOW_FITTED, values, strict=True))
 
 
-def _problems(rows, weight, empty, families, reg_covar):
+def _problems(rows, weight, empty, families, reg_covar, noise):
     """Return the problem of each family; one source serves all of the same frame.
 
     Where rows have holes, all of the same frame and form.
@@ -350,9 +368,12 @@ def _problems(rows, weight, empty, families, reg_covar):
             regularisation = _regularisation(
                 reg_covar, source.frame, source.largest_weight
             )
-            grounds[key] = source, regularisation
-        source, regularisation = grounds[key]
-        problems[family] = Problem(source, family, regularisation)
+            grounds[key] = {
+                "source": source,
+                "regularisation": regularisation,
+                "noise": _noise(noise, source, regularisation),
+            }
+        problems[family] = Problem(family=family, **grounds[key])
     return problems
 
 

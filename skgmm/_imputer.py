@@ -1,6 +1,5 @@
 """GaussianMixtureImputer: what is missing, given what was observed."""
 
-import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,9 +12,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._criteria import Evidence, bic
+from ._em import em
 from ._fitted import FittedMixture
-from ._gaussian_mixture import GaussianMixture
+from ._gaussian_mixture import GaussianMixture, _kept, _problem, _source
 from ._noise import is_asked_for
+from ._progress import Silent
+from ._starts import PARTITIONS, from_partition
+from ._threads import single_threaded_blas
 from ._typing import RandomState, fit_context
 from ._validation import check_sample_weight
 from .families import FAMILIES
@@ -25,6 +29,9 @@ _MOST = 10
 
 # ... and so many observed values for each of its parameters at least.
 _VALUES = 4
+
+# What is filled in hardly depends on the last digits, nor on the very best optimum.
+_TOL, _start = 1e-4, from_partition(PARTITIONS["bisect"])
 
 
 class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
@@ -159,7 +166,11 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
                 "X must have observed values; got NaN only (rows of weight zero do not "
                 "count). Give rows of which something is known."
             )
-        self.mixture_ = _fitted(self.mixture, X[:, ~empty], sample_weight)
+        known = X[:, ~empty]
+        if self.mixture is None:
+            self.mixture_ = _of_lowest_bic(known, sample_weight)
+        else:
+            self.mixture_ = clone(self.mixture).fit(known, sample_weight=sample_weight)
         self.empty_features_ = empty
         self.indicator_ = None
         if self.add_indicator:
@@ -225,26 +236,36 @@ class GaussianMixtureImputer(TransformerMixin, BaseEstimator):
         )
 
 
-def _fitted(mixture, X, sample_weight):
-    """Return a mixture fitted to rows; by default the one of lowest BIC."""
-    if mixture is not None:
-        return clone(mixture).fit(X, sample_weight=sample_weight)
-    weight = check_sample_weight(sample_weight, len(X))
-    # What is filled in hardly depends on the last digits, nor on the very best optimum.
-    quick = {"init_params": "bisect", "tol": 1e-4}
-    best = GaussianMixture(1, **quick).fit(X, sample_weight=sample_weight)
-    n_observed = weight @ (~np.isnan(X)).sum(axis=1)
-    for n_components in range(2, _MOST + 1):
-        n_parameters = FAMILIES["full"].n_parameters(n_components, X.shape[1])
-        if n_parameters * _VALUES > n_observed:
+def _of_lowest_bic(X, sample_weight):
+    """Return the mixture that is fitted by default."""
+    family, dtype = FAMILIES["full"], X.dtype
+    X, weight, kept, empty = _kept(X, sample_weight)
+    rows = X[kept]
+    mixture = GaussianMixture(init_params="bisect", tol=_TOL)
+    problem = _problem(mixture, _source(rows, weight, empty, family, 1), family)
+    n_observed = weight @ (~np.isnan(rows)).sum(axis=1)
+    with single_threaded_blas():
+        fit = _search(problem, n_observed, mixture.max_iter)
+    mixture.set_params(n_components=fit.mixture.n_components)
+    mixture.n_features_in_ = X.shape[1]
+    mixture._take(problem, fit, dtype)
+    return mixture
+
+
+def _search(problem, n_observed, max_iter):
+    """Return the fit of one component, two, three ... as long as the BIC falls."""
+    n_features, n_rows = problem.source.rows.shape[1], problem.source.total_weight
+    best, least = None, np.inf
+    for n_components in range(1, _MOST + 1):
+        n_parameters = problem.family.n_parameters(n_components, n_features)
+        if best and n_parameters * _VALUES > n_observed:
             break
-        other = GaussianMixture(n_components, **quick)
-        with warnings.catch_warnings():
-            # What is warned of is not chosen, or was said of one component.
-            warnings.simplefilter("ignore")
-            other.fit(X, sample_weight=sample_weight)
+        start = _start(problem, n_components, check_random_state(None), 0)
+        fit = em(problem, start, tol=_TOL, max_iter=max_iter, monitor=Silent())
+        likelihood = problem.log_likelihood(fit)
+        value = bic(Evidence(likelihood, n_parameters, n_rows))
         # The likelihood of degenerate components says nothing.
-        if other.degenerate_ or other.bic(X, weight) >= best.bic(X, weight):
+        if best and (value >= least or problem.degenerate(fit)):
             break
-        best = other
+        best, least = fit, value
     return best

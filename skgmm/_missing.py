@@ -18,7 +18,7 @@ from ._sources import ArraySource
 from ._statistics import Statistics
 from ._warnings import warn
 from .families import FAMILIES
-from .forms import Covariances
+from .forms import Covariances, frozen
 from .kernels import Patterns
 
 # The one Gaussian that completes rows for starts: of so many rows, by so many steps at
@@ -97,9 +97,14 @@ class HolesSource:
         return float(total / self.total_weight)
 
     @cached_property
+    def _order(self):
+        """The order in which rows are sorted by patterns, and these."""
+        return Patterns.of(self.rows)
+
+    @cached_property
     def _sorted(self):
         """The complete rows as a source, and the others: rows, weights, patterns."""
-        order, patterns = Patterns.of(self.rows)
+        order, patterns = self._order
         rows, weight = self.rows[order], self.sample_weight[order]
         first = patterns.n_complete
         complete = ArraySource(rows[:first], weight[:first], self.frame)
@@ -110,19 +115,21 @@ class HolesSource:
         """Number of different sets of features that are observed."""
         return len(self._sorted[1][2].observed)
 
-    @property
+    @cached_property
     def factors(self):
         """Multiplications a component that a pass takes for factors, roughly."""
-        general = self.form.unit(1, self._d).general
-        return float(self.n_patterns) * self._d * general.whiteners.size
+        d, n_missing = self._d, np.sum(~self._sorted[1][2].observed, axis=1)
+        sizes = np.where(2 * n_missing <= d, n_missing, d)
+        general = self.form.unit(1, d).general
+        return float(np.sum(sizes.astype(float) ** 2)) * general.whiteners.size / d
 
     @property
     def work(self):
         """Multiplications a component that a pass takes, roughly.
 
-        One for factors takes as long as dozens of the others.
+        One for factors takes as long as two of the others.
         """
-        return len(self.rows) * self._d * (self._d + 10) + 40 * self.factors
+        return len(self.rows) * self._d * (self._d + 10) + 2 * self.factors
 
     def statistics(self, mixture):
         """Return the statistics of all rows: one E-step and its sums."""
@@ -150,6 +157,16 @@ class HolesSource:
         parts += _threads.ordered_map(part, chunks)
         return Statistics.sum(iter(parts))
 
+    # ---- steps in one call ------------------------------------------------
+    climb = ArraySource.climb
+    leap = ArraySource.leap
+    _work_of_steps = ArraySource._work_of_steps
+
+    def _of_steps(self, form):
+        complete, (rows, weight, patterns) = self._sorted
+        with_holes = rows, weight, patterns, ~self.frame.constant
+        return replace(complete._of_steps(form), with_holes=with_holes)
+
     # ---- one Gaussian -----------------------------------------------------
     def total(self, form):
         """Return the mean (D,) and the scatter of one component, see `ArraySource`.
@@ -166,7 +183,6 @@ class HolesSource:
         form = form.for_total()
         if form not in self._gaussians:
             sample = self.sample(_ROWS, np.random.RandomState(0))
-            sample = replace(sample, parent=None)
             self._gaussians[form] = sample._fitted_gaussian(form)
         return self._gaussians[form]
 
@@ -179,23 +195,27 @@ class HolesSource:
         return self.rows.shape[1]
 
     def _fitted_gaussian(self, form):
-        sizes = 1, self._d
+        sizes, family = (1, self._d), FAMILIES[form.kind]
         penalty = PseudoObservations.of(self.frame, self.largest_weight)
-        mixture = Mixture(np.ones(1), np.zeros(sizes), form.unit(*sizes))
-        before = -np.inf
-        for _ in range(_STEPS):
+        start = np.ones(1), np.zeros(sizes), form.unit(*sizes)
+        terms, tol = (*family.steps, *penalty.terms), _TOL * self.total_weight
+        arrays = *start[:2], start[2].values
+        mixture, _, converged = self.leap(arrays, form, terms, _STEPS, tol)
+        mixture, before = mixture or Mixture(*start), -np.inf
+        for _ in range(0 if converged else _STEPS):
             statistics = self.statistics(mixture)
-            if statistics.log_likelihood - before < _TOL * self.total_weight:
+            if statistics.log_likelihood - before < tol:
                 break
             before = statistics.log_likelihood
-            mixture = FAMILIES[form.kind].maximise(statistics, penalty)
+            mixture = family.maximise(statistics, penalty)
         return mixture
 
     # ---- for starts -------------------------------------------------------
     def sample(self, size, rng):
         """Return a source of at most ``size`` rows, drawn without replacement."""
         if len(self.rows) <= size:
-            return replace(self, empty_weight=0.0, parent=self)
+            alone = not self.empty_weight
+            return self if alone else replace(self, empty_weight=0.0, parent=self)
         chosen = sample_without_replacement(
             len(self.rows), size, method="tracking_selection", random_state=rng
         )
@@ -205,12 +225,18 @@ class HolesSource:
 
     def seen_as(self, source):
         """Return these rows, a sample, in the frame of another source of all rows."""
+        if source is self:
+            return self
         return replace(self, frame=source.frame, form=source.form, parent=source)
 
     def in_frame(self):
         """Return the rows in the coordinates of the frame, completed (n, D)."""
+        return self._completed
+
+    @cached_property
+    def _completed(self):
         z = (self.rows - self.frame.centre) / self.frame.scale
-        return self.gaussian(self.form).completed(z)
+        return frozen(self.gaussian(self.form).completed(z))
 
     def standardised(self):
         """Return the rows with unit variances, completed, as a new array (n, D)."""
@@ -220,20 +246,28 @@ class HolesSource:
 
     def class_moments(self, labels, n_classes, form):
         """Return the statistics of classes of rows, see `ArraySource`."""
+        statistics = self._as_complete().class_moments(labels, n_classes, form)
         hard = labels[:, np.newaxis] == np.arange(n_classes)
-        return self.moments(hard.astype(float), form)
+        return self._with_conditional(statistics, hard)
 
     def moments(self, responsibilities, form):
         """Return the statistics for given responsibilities, see `ArraySource`.
 
         Of the completed rows; holes have the conditional covariances of the Gaussian.
         """
-        z, weight = self.in_frame(), self.sample_weight
+        statistics = self._as_complete().moments(responsibilities, form)
+        return self._with_conditional(statistics, responsibilities)
+
+    def _as_complete(self):
+        """Return the completed rows as a source."""
         unit = np.ones(self._d)
         frame = Frame(0.0 * unit, unit, self.frame.variance, unit)
-        statistics = ArraySource(z, weight, frame).moments(responsibilities, form)
-        order, patterns = Patterns.of(self.rows)
-        parts = (responsibilities * weight[:, np.newaxis])[order]
+        return ArraySource(self.in_frame(), self.sample_weight, frame)
+
+    def _with_conditional(self, statistics, responsibilities):
+        """Return statistics of completed rows with what is not known of the holes."""
+        form, (order, patterns) = statistics.form, self._order
+        parts = (responsibilities * self.sample_weight[:, np.newaxis])[order]
         counts = np.add.reduceat(parts, patterns.offsets[:-1], axis=0)
         gaussian = self.gaussian(form).general()
         second = form.from_general(

@@ -15,6 +15,11 @@ def is_asked_for(noise):
     return not isinstance(noise, bool | np.bool_) or bool(noise)
 
 
+def n_parameters(noise):
+    """Return the number of parameters of a `Noise`, or of none."""
+    return 0 if noise is None else noise.n_parameters
+
+
 @dataclass(frozen=True, eq=False)
 class Noise:
     """A component whose density is one over the volume of a box, in the box and beyond.

@@ -87,6 +87,11 @@ class Monitor:
             )
             self._run.call_on_fit_task_begin(estimator=self._estimator)
 
+    @property
+    def sees_iterations(self):
+        """Whether it makes a difference that it is shown each state."""
+        return bool(self._verbose) or self._context is not None
+
     def iteration(self, fit):
         """Note a state; return whether a callback asks to stop."""
         self._report(fit)
@@ -145,6 +150,8 @@ class Monitor:
 class Silent:
     """Follows a run of EM and says nothing."""
 
+    sees_iterations = False
+
     def iteration(self, fit):
         """Return that nobody asks to stop."""
         return False
@@ -160,6 +167,11 @@ class GridMonitor(Monitor):
         """Note that the fit of a model of a family begins."""
         self._family = family
         self._begin(name, "model", 0)
+
+    @property
+    def sees_iterations(self):
+        """Whether it makes a difference that it is shown each state."""
+        return self._verbose > 1
 
     def iteration(self, fit):
         """Note a state; return that nobody asks to stop."""

@@ -9,7 +9,6 @@ from . import kernels
 from ._em import ALL_NOISE, Problem, StartFailed, still_to_gain
 from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture
-from ._threads import ordered_map
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, then the better half of them, and its half.
@@ -23,6 +22,8 @@ SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
 # Swaps that are tried at a time; the steps after each; it is given up where it is so
 # far below the best, in units of log-likelihood.
 SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
+# Covariances of two halves of a component, one within the other, over its own.
+NESTED = 1.75, 0.25
 # The steps after a component was split; what that gains, over what a deletion loses at
 # first sight, below which no swap was ever seen to gain.
 SPLIT_STEPS, WORTHLESS = 8, 0.02
@@ -55,7 +56,7 @@ class Run:
         """The objective here."""
         return self.trail[-1]
 
-    @property
+    @cached_property
     def promise(self):
         """The objective that is to be expected in the end, if no gains grow."""
         return self.objective + still_to_gain(self.trail, slowest=_RATE)
@@ -102,11 +103,23 @@ class Field:
         return (self.rows - self.centre) / self.deviations
 
     @cached_property
+    def _covariance(self):
+        """The covariance of all rows, as the form has it."""
+        source = self.problem.source
+        return source.total(self.problem.family.form)[1] / source.total_weight
+
+    @cached_property
     def sphered(self):
-        """The rows in the metric of the scatter of all, as the form has it."""
-        source, form = self.problem.source, self.problem.family.form
-        _, scatter = source.total(form)
-        return form.sphered(self.rows - self.centre, scatter / source.total_weight)
+        """The rows in the metric of the covariance of all, as the form has it."""
+        form = self.problem.family.form
+        return form.sphered(self.rows - self.centre, self._covariance)
+
+    @cached_property
+    def coordinates(self):
+        """The rows in coordinates along which clusters are looked for."""
+        form = self.problem.family.form
+        centred = self.rows - self.centre
+        return form.coordinates(centred, self._covariance, self.weight)
 
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
@@ -136,19 +149,37 @@ class Field:
             return problem.expectation(mixture)[0].count
         return mixture.shares[: mixture.n_components] * problem.source.total_weight
 
-    def start(self, mixture):
-        """Return the run from a mixture, some steps on, or None if it fails."""
-        return self.advance(Run(mixture, (-np.inf,)), STEPS[0])
+    def begin(self, starts):
+        """Return the runs from some starts, and the errors of those that fail.
 
-    def advance(self, run, n_steps):
-        """Return a run some steps further, or None if it fails."""
-        try:
-            mixture, objectives = self.problem.steps(run.mixture, n_steps)
-        except (StartFailed, NotPositiveDefinite):
-            return None
-        if len(objectives) <= n_steps:  # nothing more to gain
-            objectives = [*objectives, objectives[-1], objectives[-1]]
-        return Run(mixture, (*run.trail[:-1], *objectives))
+        Parameters
+        ----------
+        starts : list of Mixture or list of Statistics
+            See `Problem.steps`.
+        """
+        ends = self._steps(starts, STEPS[0])
+        runs = [Run(mixture, trail) for mixture, trail in ends if mixture]
+        return runs, [error for mixture, error in ends if not mixture]
+
+    def advance(self, runs, n_steps):
+        """Return runs some steps further, None for each that fails."""
+        ends = self._steps([run.mixture for run in runs], n_steps)
+        return [
+            Run(mixture, (*run.trail[:-1], *trail)) if mixture else None
+            for run, (mixture, trail) in zip(runs, ends, strict=True)
+        ]
+
+    def _steps(self, starts, n_steps):
+        """Return where steps lead, and trails that show where there is no more."""
+        if not starts:
+            return []
+        ends = self.problem.steps(starts, n_steps)
+        return [
+            (mixture, [*trail, trail[-1], trail[-1]])
+            if mixture and len(trail) <= n_steps
+            else (mixture, trail)
+            for mixture, trail in ends
+        ]
 
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
@@ -156,11 +187,11 @@ class Field:
         return Run(mixture, (*run.trail[:-1], *objectives))
 
 
-def race(field, n_components, partition, mixture_of, n_swaps, rng):
+def race(field, n_components, partition, moments_of, n_swaps, rng):
     """Return the mixture that comes first.
 
-    Candidates are a partition that is given, and k-means in the metrics of the standard
-    deviations of the features, of the scatter of all rows, and of the scatter within
+    Candidates are a partition that is given, and k-means in the coordinates of the
+    field, in the metric of the scatter of all rows, and in that of the scatter within
     the components of the best candidate so far.  If the best two do not agree, or
     components are too few for swaps, the cells of random rows join them.  Then see
     `winner`.
@@ -171,8 +202,8 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
     n_components : int
     partition : ndarray of shape (m,)
         Labels of the first candidate.
-    mixture_of : callable
-        ``mixture_of(labels) -> Mixture``: moments of the parts.
+    moments_of : callable
+        ``moments_of(labels) -> Statistics``: of the parts, about their means.
     n_swaps : int
     rng : RandomState
 
@@ -189,33 +220,34 @@ def race(field, n_components, partition, mixture_of, n_swaps, rng):
         labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
-    def start(labels):
-        try:
-            return field.start(mixture_of(labels))
-        except NotPositiveDefinite as error:
-            return error
-
     def starts(partitions):
-        begun = list(ordered_map(start, partitions))
-        failures.extend(one for one in begun if isinstance(one, NotPositiveDefinite))
-        return [one for one in begun if isinstance(one, Run)]
+        return field.begin([moments_of(labels) for labels in partitions])
 
-    failures, metrics = [], (field.standardised, field.sphered)
-    runs = starts([partition, *(partitioned(rows, _clusters) for rows in metrics)])
+    metrics = field.coordinates, field.sphered
+    runs, errors = starts(
+        [partition, *(partitioned(rows, _clusters) for rows in metrics)]
+    )
     if not runs:
-        reason = "no start of the race could be climbed from"
-        if field.problem.noise is not None:
-            reason = f"{reason}, perhaps because {ALL_NOISE}"
-        no_start = StartFailed(reason)
-        raise failures[0] if failures else no_start
+        raise _no_start(field, errors)
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.rows - field.centre, within)
-    runs += starts([partitioned(rows, _clusters)])
+    runs += starts([partitioned(rows, _clusters)])[0]
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
-        runs += starts(more)
+        runs += starts(more)[0]
     return winner(field, runs, n_swaps)
+
+
+def _no_start(field, errors):
+    """Return the error that no candidate can be climbed from."""
+    singular = [one for one in errors if isinstance(one, NotPositiveDefinite)]
+    if singular:
+        return singular[0]
+    reason = "no start of the race could be climbed from"
+    if field.problem.noise is not None:
+        reason = f"{reason}, perhaps because {ALL_NOISE}"
+    return StartFailed(reason)
 
 
 def winner(field, runs, n_swaps):
@@ -229,8 +261,8 @@ def winner(field, runs, n_swaps):
         runs = _distinct(runs)
         half = (len(runs) + 1) // 2
         runs, left = runs[:half], runs[half:] + left
-        further = ordered_map(lambda run, n=steps: field.advance(run, n), runs)
-        runs = [more or run for run, more in zip(runs, list(further), strict=True)]
+        further = field.advance(runs, steps)
+        runs = [more or run for run, more in zip(runs, further, strict=True)]
     ended = []
     for run in _distinct(runs) + left:
         ended.append(field.finished(run))
@@ -282,7 +314,7 @@ def outwards(field, sphered):
     the features where distances do not; where these agree the deviations decide.
     """
     first, second = (
-        np.einsum("ij,ij->i", rows, rows) for rows in (sphered, field.standardised)
+        np.einsum("ij,ij->i", rows, rows) for rows in (sphered, field.coordinates)
     )
     return np.lexsort((second, np.round(1e6 * first / first.mean())))
 
@@ -311,16 +343,53 @@ def refine(field, run, n_swaps):
         if not pairs:
             break
         failed += len(pairs)
-        others = [one for one in ordered_map(swaps.swapped, pairs) if one is not None]
+        others = swaps.swapped(pairs)
         if not others:
             continue
-        other = max(others, key=lambda one: (field.is_healthy(one), one.promise))
-        other = field.finished(other)
+        other = _best_end(field, others)
         if _is_better(field, other, run):
             path.append(other)
             run, failed = other, 0
             swaps = _Swaps.of(field, run)
     return path
+
+
+def wander(field, won, best, n_moves, rng):
+    """Return the mixture that random moves lead to, from the better of two mixtures.
+
+    A move puts a component at a random row, with the average covariance or a quarter
+    of it, instead of one that is not much missed, and is kept if EM climbs higher from
+    there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
+    so many in a row have failed.
+    """
+    runs = [
+        Run(one, (field.problem.expectation(one)[1],)) for one in (won, best) if one
+    ]
+    run, failed = field.best(runs), 0
+    path = [run]
+    while failed < n_moves:
+        losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
+        size = min(SWAPS, n_moves - failed)
+        moved = [_moved(field, run.mixture, losses, rng) for _ in range(size)]
+        failed += size
+        others = _promising(field, moved, run)
+        other = _best_end(field, others) if others else run
+        if _is_better(field, other, run):
+            path.append(other)
+            run, failed = other, 0
+    return _ordered(field, _settled(field, path).mixture)
+
+
+def _moved(field, mixture, losses, rng):
+    """Return a mixture with one of its components somewhere else."""
+    ranks = np.argsort(np.argsort(losses))
+    k = draw(1.0 / (1.0 + ranks), 1, rng)[0]
+    weights, means = np.array(mixture.weights), np.array(mixture.means)
+    weights[k] = 1.0 / len(weights)
+    means[k] = field.rows[draw(field.weight, 1, rng)[0]]
+    size = (1.0, 0.25)[rng.randint(2)]
+    covariances = mixture.covariances.with_average(k, mixture.weights, size)
+    return Mixture(weights / weights.sum(), means, covariances, mixture.noise)
 
 
 def _is_better(field, one, other):
@@ -356,33 +425,46 @@ class _Swaps:
             return cls(field, run, [], [])
         shares = _shares(field, mixture)
         losses = _losses(shares, field.weight, mixture.weights)
-        shares *= field.weight[:, np.newaxis]
-        grown = list(
-            ordered_map(
-                lambda k: _grown(field, mixture, k, shares[:, k]),
-                range(mixture.n_components),
-            )
-        )
+        grown = _grown(field, mixture, shares)
         gains = [one.objective - run.objective if one else -np.inf for one in grown]
         gains = field.weight.sum() * np.array(gains)
         return cls(field, run, grown, _pairs(gains, losses, empty))
 
-    def swapped(self, pair):
-        """Return a run from a swapped mixture, or None if it promises nothing."""
+    def swapped(self, pairs):
+        """Return runs from swapped mixtures, those that promise something."""
+        mixtures = [one for one in map(self._swap, pairs) if one is not None]
+        return _promising(self.field, mixtures, self.run)
+
+    def _swap(self, pair):
+        """Return the swapped mixture, None if it would be empty."""
         deleted, split = pair
-        field, best, grown = self.field, self.run, self.grown[split].mixture
+        grown = self.grown[split].mixture
         kept = np.delete(np.arange(grown.n_components), deleted)
         if not grown.weights[kept].any():
             return None
-        run = Run(grown.take(kept), (-np.inf,))
-        slack = HOPELESS / field.problem.n_observations
-        healthy = field.is_healthy(best)  # if not, a lower one may be better
-        for steps in SWAP_STEPS:
-            run = field.advance(run, steps)
-            if run is None or (healthy and run.promise < best.objective - slack):
-                return None
-            slack = 0.0
-        return run
+        return grown.take(kept)
+
+
+def _promising(field, mixtures, best):
+    """Return the runs from mixtures, some steps on, that may end above the best run.
+
+    Where that is not healthy they go on anyway: a healthy one may be better though it
+    is lower.
+    """
+    slack, healthy = HOPELESS / field.problem.n_observations, field.is_healthy(best)
+    runs = [Run(mixture, (-np.inf,)) for mixture in mixtures]
+    for steps in SWAP_STEPS:
+        further = [run for run in field.advance(runs, steps) if run is not None]
+        least = best.objective - slack if healthy else -np.inf
+        runs = [run for run in further if run.promise >= least]
+        slack = 0.0
+    return runs
+
+
+def _best_end(field, runs):
+    """Return the run that promises most, healthy ones first, at its end."""
+    most = max(runs, key=lambda run: (field.is_healthy(run), run.promise))
+    return field.finished(most)
 
 
 def splits(field, mixture, n_components, most=3):
@@ -391,10 +473,7 @@ def splits(field, mixture, n_components, most=3):
     Of all that may be split those that gain most; where more than one has to be split
     the best run goes on.
     """
-    shares = _shares(field, mixture) * field.weight[:, np.newaxis]
-    grown = ordered_map(
-        lambda k: _grown(field, mixture, k, shares[:, k]), range(shares.shape[1])
-    )
+    grown = _grown(field, mixture, _shares(field, mixture))
     runs = sorted((run for run in grown if run), key=lambda run: -run.promise)[:most]
     if mixture.n_components + 1 == n_components or not runs:
         return runs
@@ -410,23 +489,53 @@ def _shares(field, mixture):
     return np.exp(logs)
 
 
-def _grown(field, mixture, k, mass):
-    """Return the run from a mixture with component k in two, or None if it fails.
+def _grown(field, mixture, shares):
+    """Return the runs from a mixture with one component in two, None where that fails.
+
+    One for each component, the higher one of two: its halves lie side by side, or one
+    within the other.  The second half comes last.
+    """
+    mass, k = shares * field.weight[:, np.newaxis], mixture.n_components
+    parted = [_halved(field, mixture, c, mass[:, c]) for c in range(k)]
+    if not mixture.covariances.shared:
+        parted += [_nested(mixture, c) for c in range(k)]
+    begun = [Run(one, (-np.inf,)) for one in parted if one]
+    advanced = iter(field.advance(begun, SPLIT_STEPS))
+    runs = [next(advanced) if one else None for one in parted]
+    return [
+        max(filter(None, runs[c::k]), key=lambda run: run.objective, default=None)
+        for c in range(k)
+    ]
+
+
+def _halved(field, mixture, k, mass):
+    """Return a mixture with component k in two side by side, or None if it has none.
 
     The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
     """
-    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, mass)
-    halves = 0.5 * mixture.weights[[k]]
-    weights = np.concatenate([mixture.weights, halves])
-    weights[k] = halves[0]
-    means = np.vstack([mixture.means, mixture.means[k] - offset])
-    means[k] += offset
+    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, field.coordinates, mass)
     try:
         covariances = mixture.covariances.halved(k, offset)
     except NotPositiveDefinite:
         return None
-    run = Run(Mixture(weights, means, covariances, mixture.noise), (-np.inf,))
-    return field.advance(run, SPLIT_STEPS)
+    return _in_two(mixture, k, offset, covariances)
+
+
+def _nested(mixture, k):
+    """Return a mixture with component k in two, the second one within the first.
+
+    Heavy tails, and small clusters within large ones, are found so.
+    """
+    return _in_two(mixture, k, 0.0, mixture.covariances.nested(k, NESTED))
+
+
+def _in_two(mixture, k, offset, covariances):
+    """Return a mixture with component k in two halves, so far from its mean."""
+    weights = np.append(mixture.weights, 0.5 * mixture.weights[k])
+    weights[k] = weights[-1]
+    means = np.vstack([mixture.means, mixture.means[k] - offset])
+    means[k] += offset
+    return Mixture(weights, means, covariances, mixture.noise)
 
 
 def _losses(shares, weight, weights):
@@ -452,13 +561,20 @@ def _pairs(gains, losses, empty):
     return [pair[1:] for pair in sorted(pairs)]
 
 
-def _longest_axis(rows, mass):
-    """Return the longest semi-axis (D,) of the scatter of weighted rows."""
+def _longest_axis(rows, metric, mass):
+    """Return the longest semi-axis (D,) of the scatter of weighted rows.
+
+    It is the longest one in a ``metric``: the same rows in other coordinates.
+    """
     weight = mass / max(mass.sum(), 1e-300)
-    centred = rows - weight @ rows
-    if len(rows) < rows.shape[1]:  # nothing of size (D, D)
-        scaled = centred * np.sqrt(weight)[:, np.newaxis]
-        _, sizes, axes = np.linalg.svd(scaled, full_matrices=False)
-        return sizes[0] * axes[0]
-    values, vectors = np.linalg.eigh((centred.T * weight) @ centred)
-    return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
+    roots = np.sqrt(weight)[:, np.newaxis]
+    scaled = roots * (metric - weight @ metric)
+    if len(rows) < scaled.shape[1]:  # nothing of size (D, D)
+        along = np.linalg.svd(scaled, full_matrices=False)[2][0]
+    else:
+        along = np.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -1]
+    places = scaled @ along
+    size = np.linalg.norm(places)
+    if not size > 0:
+        return np.zeros(rows.shape[1])
+    return (places / size) @ (roots * (rows - weight @ rows))

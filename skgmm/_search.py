@@ -8,7 +8,7 @@ from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
 from ._race import Field, outwards, splits, winner
 from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
-from .forms import Full, NotPositiveDefinite
+from .forms import Full
 
 
 class Starts:
@@ -56,15 +56,13 @@ class Starts:
 
     def runs(self, field):
         """Return a run from each partition that can be climbed from."""
-        runs, problem = [], field.problem
-        for statistics in self._statistics_for(problem.family):
-            statistics = problem.with_small_pooled(statistics, len(field.rows))
-            try:
-                mixture = problem.maximisation(statistics)
-            except NotPositiveDefinite:
-                continue
-            runs.append(field.start(mixture))
-        return [run for run in runs if run is not None]
+        problem = field.problem
+        return field.begin(
+            [
+                problem.with_small_pooled(statistics, len(field.rows))
+                for statistics in self._statistics_for(problem.family)
+            ]
+        )[0]
 
     def _statistics_for(self, family):
         """Return the statistics of the partitions, the same for all of a form."""
@@ -178,7 +176,8 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
     """
     n_components = starts.n_components
     if n_components == 1:
-        return em(problem, problem.single_gaussian().mixture, **options)
+        single = problem.single_gaussian().mixture
+        return em(problem, problem.noisy(single), **options)
     field = starts.field(problem)
     runs = starts.runs(field)
     if before is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -14,6 +15,9 @@ from ._statistics import Statistics
 
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
+
+# And of one that is worth being handed to a thread: a fraction of a millisecond.
+_WORK_OF_A_THREAD = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,37 +96,68 @@ class ArraySource:
 
         return self._sum(part, mixture.means, type(mixture.covariances))
 
-    def climb(self, mixture, terms, n_steps):
-        """Make steps of EM in one call, as far as that is possible.
+    def climb(self, starts, form, terms, n_steps, *, of_moments=False):
+        """Make steps of EM from several starts, as far as that is possible.
 
-        For families whose covariances are scatter over counts; see
-        `kernels.reference.climb`.  Returns a mixture, and the penalised log-likelihoods
-        on the way: none if the rows are not in memory.
+        For families that the kernels know; see `kernels.reference.climb`.
+
+        Parameters
+        ----------
+        starts : list of tuple
+            Weights, means and covariances.
+        form : type
+        terms : tuple
+        n_steps : int
+        of_moments : bool, default=False
+            Whether starts are counts, means, and second moments about these instead.
+
+        Returns
+        -------
+        list of (Mixture or None, ndarray)
+            Where each leads, and the penalised log-likelihoods on the way: none if no
+            step can be made, as where the rows are not in memory.
         """
-        return self._in_one_call(kernels.climb, mixture, terms, n_steps)
+        work = self._work_of_steps(starts[0], form, n_steps)
+        if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
+            return [(None, np.zeros(0)) for _ in starts]
+        data = self._of_steps(form)
+        stacked = [np.stack(arrays) for arrays in zip(*starts, strict=True)]
 
-    def leap(self, mixture, terms, n_passes, tol):
-        """Make leaps in one call, as far as that is possible: see `climb`.
+        def part(chosen):
+            batch = [array[chosen] for array in stacked]
+            return kernels.climb(data, batch, terms, n_steps, of_moments)
+
+        # Each is worth a thread, or all together are not worth one.
+        alone = work > _WORK_OF_A_THREAD
+        parts = (
+            [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
+        )
+        ends = chain.from_iterable(_threads.ordered_map(part, parts))
+        return [(_mixture(end, form, totals), totals) for end, totals in ends]
+
+    def leap(self, start, form, terms, n_passes, tol):
+        """Make leaps from a start, as far as that is possible: see `climb`.
 
         Also returns whether so little is left to gain.
         """
-        return self._in_one_call(kernels.leap, mixture, terms, n_passes, tol)
-
-    def _in_one_call(self, steps, mixture, terms, n_passes, *tol):
-        """Return a mixture, log-likelihoods on the way, and what else there is."""
-        form, (k, d) = type(mixture.covariances), mixture.means.shape
-        factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
-        work = n_passes * k * (self.work + factors)
+        work = self._work_of_steps(start, form, n_passes)
         if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
-            return mixture, np.zeros(0), *(False for _ in tol)
+            return None, np.zeros(0), False
+        data = self._of_steps(form)
+        end, totals, converged = kernels.leap(data, start, terms, n_passes, tol)
+        return _mixture(end, form, totals), totals, converged
+
+    def _work_of_steps(self, start, form, n_steps):
+        """Return the multiplications, roughly."""
+        k, d = start[1].shape
+        factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
+        return n_steps * k * (self.work + factors)
+
+    def _of_steps(self, form):
+        """Return the rows as the kernels that make steps take them."""
         total = self.total(form) if form.shared else None
         frame = self.frame.centre, self.frame.scale
-        data = self.rows, self.sample_weight, *frame, mixture, terms, total
-        end, totals, *more = steps(*data, n_passes, *tol)
-        if len(totals) > 1:
-            weights, means, values = end
-            mixture = Mixture(weights, means, form(values, *means.shape))
-        return mixture, totals, *more
+        return kernels.Data(self.rows, self.sample_weight, *frame, total)
 
     def total(self, form):
         """Return the mean (D,) and the scatter of all rows.
@@ -228,3 +263,11 @@ class ArraySource:
         chunks = _threads.chunks(len(self.rows), origin)
         blocks = Blocks(self.rows, chunks)
         return Statistics.sum(_threads.ordered_map(part, blocks))
+
+
+def _mixture(end, form, totals):
+    """Return the mixture of parameters to which the kernels came, if they did."""
+    if len(totals) < 2:
+        return None
+    weights, means, values = end
+    return Mixture(weights, means, form.known(values, *means.shape))

@@ -7,11 +7,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
-from ._race import Field, race
+from ._race import Field, race, wander
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made.
 _SAMPLE = 5000
+
+# Random moves of a further start, for each swap that is tried.
+MOVES = 8
 
 # Multiplications of a pass above which there is no race: it would take minutes.
 _WORK = 1e10
@@ -25,8 +28,9 @@ class Start:
     ----------
     n_components : int
     propose : callable
-        ``propose(problem, n_components, rng, index) -> Mixture`` in the frame of
-        the problem; ``index`` counts the starts of one fit.
+        ``propose(problem, n_components, rng, index, best) -> Mixture`` in the frame of
+        the problem; ``index`` counts the starts of one fit, ``best`` is the mixture
+        that the best one before led to, or None.
     given : dict
         Parameters that the user gave, in the user's units: any of ``weights``,
         ``means``, ``covariances``.
@@ -46,12 +50,12 @@ class Start:
         given = {name: getattr(mixture, name) for name in names}
         return cls(mixture.n_components, None, given, varies=False)
 
-    def make(self, problem, rng, index):
+    def make(self, problem, rng, index, best=None):
         """Return the start number ``index``, in the frame of the problem."""
         if self.given.keys() >= {"weights", "means", "covariances"}:
             return problem.source.frame.inward(Mixture(**self.given))
         propose = self._nearest_means if "means" in self.given else self.propose
-        mixture = propose(problem, self.n_components, rng, index)
+        mixture = propose(problem, self.n_components, rng, index, best)
         if not self.given:
             return mixture
         frame = problem.source.frame
@@ -63,7 +67,7 @@ class Start:
         }
         return frame.inward(Mixture(**(parts | self.given)))
 
-    def _nearest_means(self, problem, n_components, rng, index):
+    def _nearest_means(self, problem, n_components, rng, index, best):
         """Propose what the rows nearest to each given mean have."""
 
         def partition(rows, weight, n_components, rng, index):
@@ -81,24 +85,33 @@ def from_partition(partition):
     standardised rows.
     """
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
         rows, weight = _standardised(sample)
         labels = partition(rows, weight, n_components, rng, index)
-        return _moments(problem, sample, rows, weight, labels, n_components)
+        if not np.bincount(labels, minlength=n_components).all():
+            labels = bisect(rows, weight, labels, n_components)
+        mixture = problem.maximisation(_moments(problem, sample, labels))
+        return _with_copies(mixture, n_components)
 
     return propose
 
 
 def from_race(n_swaps):
-    """Return a proposal of the winner of a race on (a sample of) the rows."""
+    """Return a proposal of the winner of a race on (a sample of) the rows.
 
-    def propose(problem, n_components, rng, index):
+    Further starts then wander from it, or from the best fit so far if that is higher.
+    """
+
+    def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
-        rows, weight = _standardised(sample)
+        field = Field.of(problem, sample)
+        rows, weight = field.coordinates, field.weight
 
-        def mixture_of(labels):
-            return _moments(problem, sample, rows, weight, labels, n_components)
+        def moments_of(labels):
+            if not np.bincount(labels, minlength=n_components).all():
+                labels = bisect(rows, weight, labels, n_components)
+            return _moments(problem, sample, labels)
 
         first = _bisected if index == 0 else _kmeans
         labels = first(rows, weight, n_components, rng, index)
@@ -106,11 +119,13 @@ def from_race(n_swaps):
         n_parts = labels.max() + 1
         large = is_large(sample, n_components)
         if n_components == 1 or n_parts < n_components or large:
-            return mixture_of(labels)
+            mixture = problem.maximisation(moments_of(labels))
+            return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else np.random.RandomState(0)
-        field = Field.of(problem, sample)
-        return race(field, n_components, labels, mixture_of, n_swaps, draws)
+        swaps = 0 if index else n_swaps
+        won = race(field, n_components, labels, moments_of, swaps, draws)
+        return wander(field, won, best, MOVES * n_swaps, rng) if index else won
 
     return propose
 
@@ -135,19 +150,16 @@ def _standardised(sample):
     return sample.standardised(), sample.sample_weight / np.max(sample.sample_weight)
 
 
-def _moments(problem, sample, rows, weight, labels, n_components):
-    """Return the mixture of the moments of the classes of a sample."""
-    if not np.bincount(labels, minlength=n_components).all():
-        labels = bisect(rows, weight, labels, n_components)
+def _moments(problem, sample, labels):
+    """Return the statistics of the classes of a sample."""
     statistics = sample.class_moments(labels, labels.max() + 1, problem.family.form)
-    mixture = problem.maximisation(problem.with_small_pooled(statistics, len(rows)))
-    return _with_copies(mixture, n_components)
+    return problem.with_small_pooled(statistics, len(labels))
 
 
 def from_responsibilities(responsibilities):
     """Return a proposal that takes the moments of given responsibilities (n, K)."""
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         form = problem.family.form
         return problem.maximisation(problem.source.moments(responsibilities, form))
 
@@ -157,7 +169,7 @@ def from_responsibilities(responsibilities):
 def from_mixture(mixture):
     """Return a proposal of a mixture in the user's units."""
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         return problem.source.frame.inward(mixture)
 
     return propose

@@ -106,8 +106,9 @@ class Statistics:
 
         Components with counts below ``least`` get the common covariance.
         """
-        small = self.count < least
-        scatter = self.form.pooled(self.scatter(), self.count, small)
+        small, scatter = self.count < least, self.scatter()
+        if small.any():
+            scatter = self.form.pooled(scatter, self.count, small)
         no_shift = np.zeros_like(self.first)
         return replace(self, first=no_shift, second=scatter, origin=self.means())
 

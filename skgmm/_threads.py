@@ -26,8 +26,8 @@ def ordered_map(function, items):
     computed in place.  BLAS runs on one thread meanwhile: its threads and ours would
     get in each other's way.
     """
-    if len(items) == 1:
-        yield function(next(iter(items)))
+    if len(items) <= 1:
+        yield from map(function, items)
         return
     threads = min(n_threads(), len(items))
     with single_threaded_blas():

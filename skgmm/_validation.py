@@ -377,7 +377,7 @@ def _from_callable(init, family, X, kept, n_components):
     """Return a proposal that asks the user's function at every start."""
     given = X.stored if isinstance(X, StoredRows | LazyRows) else X
 
-    def propose(problem, n_components, rng, index):
+    def propose(problem, n_components, rng, index, best=None):
         answer = init(given, n_components, rng)
         if answer is None or isinstance(answer, str):
             raise ValueError(

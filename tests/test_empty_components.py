@@ -80,7 +80,7 @@ def test_the_start_puts_it_elsewhere(covariance_type, n_components, parameters):
     fewer = problem.maximisation(statistics)
     dead = fewer.take([*range(n_components - 1), 0])
     weights = np.append(fewer.weights, 0.0)
-    run = field.start(Mixture(weights, dead.means, dead.covariances))
+    [run], _ = field.begin([Mixture(weights, dead.means, dead.covariances)])
     assert field.empty(run).tolist() == [*[False] * (n_components - 1), True]
     end = refine(field, run, 8)[-1]
     assert isinstance(end, Run)

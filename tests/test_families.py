@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -26,7 +27,7 @@ from test_laws import (
 )
 
 from skgmm import GaussianMixture
-from skgmm.families import FAMILIES, Family
+from skgmm.families import FAMILIES, Family, factor_analysers, family_named
 from skgmm.forms import Diag, Full
 
 CODES = [
@@ -560,6 +561,16 @@ def test_a_family_of_ones_own():
         ]
     )
     np.testing.assert_allclose(mixture.score_samples(problem.X), log_density)
+
+
+def test_compiled_steps_are_those_of_the_registry_only():
+    """Also where a family has the code or the name of another."""
+    namesake = replace(FAMILIES["diag"], covariances=shared_first_variance)
+    for family in (OWN, namesake, factor_analysers(1)):
+        assert family.steps is None
+    for code in CODES:
+        assert family_named(code).steps == (code, False)
+        assert family_named(code, equal_weights=True).steps == (code, True)
 
 
 @pytest.mark.parametrize("family", [OWN, *(FAMILIES[code] for code in CODES)])

@@ -169,7 +169,8 @@ def test_steps_without_the_compiled_call(covariance_type):
         source = ArraySource.of(rows, weight, per_feature=family.per_feature)
         penalty = PseudoObservations.of(source.frame, 1.0)
         inward = source.frame.inward(start._model().mixture)
-        trails.append(Problem(source, family, penalty).steps(inward, 4)[1])
+        [(_, trail)] = Problem(source, family, penalty).steps([inward], 4)
+        trails.append(trail)
     assert len(trails[1]) == 5
     np.testing.assert_allclose(trails[1], trails[0], rtol=1e-12)
 

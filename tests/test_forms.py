@@ -10,6 +10,7 @@ from strategies import TYPES, case, cases, dense, fitted, in_shape, matrices_of
 from skgmm import GaussianMixture
 from skgmm._statistics import Statistics
 from skgmm.families import FAMILIES
+from skgmm.forms import Full, Tied, low_rank
 
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 ROW_METHODS = ("score_samples", "predict_proba", "predict_log_proba", "predict")
@@ -140,6 +141,66 @@ def test_many_features(covariance_type, n_features):
     k, d = mixture.means_.shape
     precisions = dense(mixture.precisions_, covariance_type, k, d)
     np.testing.assert_allclose(precisions, expected, 1e-9, 1e-9)
+
+
+# ---- components that are moved or split -----------------------------------
+FORMS = [FAMILIES[name].form for name in TYPES] + [low_rank(2)]
+forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
+
+
+def some_covariances(form, k, d):
+    rng = np.random.default_rng(0)
+    shape = form.shape(k, d)
+    values = rng.uniform(0.5, 2.0, shape)
+    if issubclass(form, Full | Tied):
+        roots = rng.normal(size=(*shape[:-1], 2 * d))
+        values = roots @ np.swapaxes(roots, -1, -2)
+    return form(values, k, d)
+
+
+@forms
+def test_nested_halves_have_multiples_of_the_covariance(form):
+    before = some_covariances(form, 3, 4)
+    after = before.nested(1, (1.75, 0.25)).dense()
+    expected = before.dense()[[0, 1, 2, 1]]
+    if not form.shared:
+        expected = expected * np.array([1.0, 1.75, 1.0, 0.25])[:, None, None]
+    np.testing.assert_allclose(after, expected, rtol=1e-12)
+
+
+@forms
+def test_a_component_with_the_average_covariance(form):
+    before, weights = some_covariances(form, 3, 4), np.array([0.2, 0.3, 0.5])
+    after, expected = before.with_average(2, weights, 0.25), before.dense().copy()
+    if form.kind == "factors":  # factors are to be found anew
+        expected[2] = 0.25 * np.diag(weights @ before.variances)
+    elif not form.shared:
+        expected[2] = 0.25 * np.tensordot(weights, before.dense(), 1)
+    np.testing.assert_allclose(after.dense(), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [Full, Tied])
+def test_coordinates_do_not_depend_on_the_axes(form):
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(size=(300, 3)), rng.laplace(size=(300, 3))])
+    rows[300:, 0] += 4.0
+    weight, mixing = rng.uniform(0.1, 1.0, 600), rng.normal(size=(3, 3)) * [1, 10, 100]
+
+    def coordinates(rows):
+        centred = rows - weight @ rows / weight.sum()
+        covariance = (centred.T * weight) @ centred / weight.sum()
+        return form.coordinates(centred, covariance, weight)
+
+    z, mixed = coordinates(rows), coordinates(rows @ mixing)
+    np.testing.assert_allclose(np.abs(mixed), np.abs(z), rtol=1e-6, atol=1e-9)
+    # Uncorrelated, and the two clusters are the longest of them.
+    covariance = np.cov(z.T, aweights=weight, bias=True)
+    sizes = np.sqrt(np.diagonal(covariance))
+    correlation = covariance / np.outer(sizes, sizes)
+    np.testing.assert_allclose(correlation, np.eye(3), atol=1e-9)
+    longest = z[:, np.argmax(sizes)]
+    apart = longest[:300].mean() - longest[300:].mean()
+    assert abs(apart) > 1.5 * np.std(longest)
 
 
 # ---- kinds of rows --------------------------------------------------------

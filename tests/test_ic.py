@@ -503,6 +503,7 @@ def test_a_callback_may_stop_the_search(problem):
         GaussianMixtureIC(
             [1, 3], covariance_type=["tied", "VEI"], criterion="icl", n_swaps=0
         ),
+        GaussianMixtureIC([1, 2], covariance_type="full", n_swaps=0, noise=True),
     ]
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

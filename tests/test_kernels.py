@@ -1,6 +1,7 @@
 """The compiled kernels do what their twin in NumPy does."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import threadpoolctl
 from skgmm import kernels
 from skgmm._em import Problem
 from skgmm._frame import Frame
+from skgmm._missing import HolesSource
 from skgmm._mixture import Mixture
 from skgmm._regularisation import PseudoObservations, Ridge
 from skgmm._sources import ArraySource
 from skgmm._starts import PARTITIONS, from_partition
-from skgmm.families import FAMILIES
+from skgmm.families import FAMILIES, family_named
 from skgmm.forms import Diag, Full, NotPositiveDefinite, Spherical, Tied
 from skgmm.kernels import reference
 
@@ -25,6 +27,7 @@ except ImportError:
 FORMS = {form.kind: form for form in (Full, Tied, Diag, Spherical)}
 
 forms = pytest.mark.parametrize("kind", FORMS)
+codes = pytest.mark.parametrize("code", compiled.FAMILIES)
 each_isa = pytest.mark.parametrize("isa", compiled.SUPPORTED)
 
 
@@ -573,34 +576,67 @@ def compiled_steps(monkeypatch):
     monkeypatch.setattr(kernels, "leap", compiled.leap)
 
 
-def problem_of(kind, rng, d, *, ridge=False, dtype=np.float64):
-    """Return a problem with a start for it."""
-    mixture = mixture_of(kind, rng, 3, d)
-    rows = (1e3 + 5.0 * rows_near(mixture, rng, 300)).astype(dtype)
+def problem_of(
+    code,
+    rng,
+    d,
+    *,
+    ridge=False,
+    dtype=np.float64,
+    n_constant=0,
+    n_rows=300,
+    holes=0.0,
+    **options,
+):
+    """Return a problem with a start for it; holes are a share of the cells."""
+    family = family_named(code, **options)
+    mixture = mixture_of(family.form.kind, rng, 3, d)
+    rows = (1e3 + 5.0 * rows_near(mixture, rng, n_rows)).astype(dtype)
+    rows[:, :n_constant] = 7.0
+    if holes:
+        rows = np.where(rng.random(rows.shape) < holes, np.nan, rows)
+        rows = rows[~np.isnan(rows).all(axis=1)]
     weight = rng.uniform(0.1, 2.0, len(rows))
-    family = FAMILIES[kind]
-    frame = Frame.of(rows, weight, per_feature=family.per_feature)
+    options = {"per_feature": family.per_feature}
+    if holes:
+        source = HolesSource.of(rows, weight, family.form, **options)
+    else:
+        source = ArraySource.of(rows, weight, **options)
+    frame = source.frame
     regularisation = (
         Ridge.of(frame, 0.1) if ridge else PseudoObservations.of(frame, weight.max())
     )
-    problem = Problem(ArraySource(rows, weight, frame), family, regularisation)
+    problem = Problem(source, family, regularisation)
     propose = from_partition(PARTITIONS["bisect"])
     return problem, propose(problem, 3, np.random.RandomState(0), 0)
 
 
-@forms
-@pytest.mark.parametrize("d", [1, 2, 5, 12, 33])
-@pytest.mark.parametrize("ridge", [False, True])
-def test_steps_in_one_call_are_steps_of_em(kind, d, ridge, isa):
-    problem, start = problem_of(kind, np.random.default_rng(d), d, ridge=ridge)
-    together, objectives = problem.source.climb(start, problem.regularisation.terms, 6)
+def test_every_family_of_mclust_has_compiled_steps():
+    named = {family.code for family in FAMILIES.values()}
+    assert set(compiled.FAMILIES) == named
+
+
+def in_one_call(problem, start, n_steps):
+    """Return where steps in one call lead, and the log-likelihoods on the way."""
+    arrays = start.weights, start.means, start.covariances.values
+    form, terms = problem.family.form, problem.terms
+    return problem.source.climb([arrays], form, terms, n_steps)[0]
+
+
+def steps(problem, start, n_steps):
+    return problem.steps([start], n_steps)[0]
+
+
+def assert_steps_in_one_call(problem, start):
+    """Compare with steps in Python: the path of the objective, and where it leads."""
+    together, objectives = in_one_call(problem, start, 6)
     mixture, expected = start, []
     for step in range(7):
         statistics = problem.source.statistics(mixture)
         penalty = problem.regularisation.log_penalty(mixture)
         expected.append(statistics.log_likelihood + penalty)
         if step < 6:
-            mixture = problem.maximisation(statistics)
+            mixture = problem.maximisation(statistics, mixture)
     np.testing.assert_allclose(objectives, expected, 1e-11)
     np.testing.assert_allclose(together.weights, mixture.weights, 1e-8, 1e-10)
     np.testing.assert_allclose(together.means, mixture.means, 1e-8, 1e-9)
@@ -608,10 +644,75 @@ def test_steps_in_one_call_are_steps_of_em(kind, d, ridge, isa):
     np.testing.assert_allclose(together.covariances.values, values, 1e-7, 1e-9)
 
 
-@forms
+@codes
+@pytest.mark.parametrize("d", [1, 2, 5, 12, 33])
+@pytest.mark.parametrize("ridge", [False, True])
+def test_steps_in_one_call_are_steps_of_em(code, d, ridge, isa):
+    rng, d = np.random.default_rng(d), min(d, compiled.FAMILIES[code])
+    assert_steps_in_one_call(*problem_of(code, rng, d, ridge=ridge))
+
+
+@codes
 @pytest.mark.parametrize("d", [1, 2, 5, 12])
-def test_leaps_in_one_call_are_those_of_the_driver(kind, d, isa, monkeypatch):
-    problem, start = problem_of(kind, np.random.default_rng(d), d)
+@pytest.mark.parametrize("ridge", [False, True])
+def test_steps_in_one_call_of_rows_with_holes(code, d, ridge, isa):
+    rng = np.random.default_rng(d)
+    problem, start = problem_of(code, rng, d, ridge=ridge, holes=0.2)
+    assert_steps_in_one_call(problem, start)
+
+
+@codes
+def test_steps_in_one_call_without_any_complete_row(code):
+    problem, start = problem_of(code, np.random.default_rng(1), 3, holes=0.2)
+    source = problem.source
+    some = np.isnan(source.rows).any(axis=1)
+    rows, weight = source.rows[some], source.sample_weight[some]
+    source = replace(source, rows=rows, sample_weight=weight)
+    assert_steps_in_one_call(replace(problem, source=source), start)
+
+
+@codes
+def test_steps_in_one_call_hold_constant_features_with_holes(code):
+    rng = np.random.default_rng(2)
+    assert_steps_in_one_call(*problem_of(code, rng, 3, n_constant=1, holes=0.2))
+
+
+def test_steps_in_one_call_end_where_what_is_observed_has_no_factor():
+    problem, start = problem_of("VVV", np.random.default_rng(2), 3, holes=0.2)
+    values = start.covariances.values.copy()
+    values[:, :2, :2] = 1.0
+    singular = Mixture(start.weights, start.means, Full.known(values, 3, 3))
+    assert len(in_one_call(problem, singular, 2)[1]) == 0
+
+
+@codes
+def test_steps_in_one_call_keep_weights_equal(code):
+    rng = np.random.default_rng(1)
+    assert_steps_in_one_call(*problem_of(code, rng, 3, equal_weights=True))
+
+
+@codes
+@pytest.mark.parametrize("n_constant", [1, 3])
+@pytest.mark.filterwarnings("ignore:X has only 1 distinct rows")
+def test_steps_in_one_call_hold_constant_features(code, n_constant):
+    rng = np.random.default_rng(2)
+    assert_steps_in_one_call(*problem_of(code, rng, 3, n_constant=n_constant))
+
+
+@codes
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_steps_in_one_call_of_few_components(code, n_components):
+    problem, start = problem_of(code, np.random.default_rng(3), 3)
+    few = start.take(range(n_components))
+    few = replace(few, weights=few.weights / few.weights.sum())
+    assert_steps_in_one_call(problem, few)
+
+
+@codes
+@pytest.mark.parametrize("d", [1, 2, 5, 12])
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_leaps_in_one_call_are_those_of_the_driver(code, d, holes, isa, monkeypatch):
+    problem, start = problem_of(code, np.random.default_rng(d), d, holes=holes)
     mixture, objectives = problem.leaps(start, 1e-9, 12)
     monkeypatch.setattr(kernels, "leap", reference.leap)
     expected, trail = problem.leaps(start, 1e-9, 12)
@@ -623,34 +724,35 @@ def test_leaps_in_one_call_are_those_of_the_driver(kind, d, isa, monkeypatch):
     np.testing.assert_allclose(mixture.covariances.values, values, 1e-4, 1e-6)
 
 
-@forms
-def test_leaps_in_one_call_need_fewer_passes_than_steps(kind):
-    problem, start = problem_of(kind, np.random.default_rng(0), 2)
-    _, plain = problem.steps(start, 300)
+@codes
+def test_leaps_in_one_call_need_fewer_passes_than_steps(code):
+    problem, start = problem_of(code, np.random.default_rng(0), 2)
+    _, plain = steps(problem, start, 300)
     mixture, objectives = problem.leaps(start, 1e-10, 150)
     assert np.all(np.diff(objectives) >= 0)
     assert objectives[-1] >= plain[-1] - 1e-8
     assert problem.expectation(mixture)[1] == pytest.approx(objectives[-1], rel=1e-12)
 
 
-@forms
-def test_leaps_in_one_call_keep_to_a_number_of_passes(kind):
-    problem, start = problem_of(kind, np.random.default_rng(0), 2)
+@codes
+def test_leaps_in_one_call_keep_to_a_number_of_passes(code):
+    problem, start = problem_of(code, np.random.default_rng(0), 2)
     for n_passes in range(1, 9):
         mixture, objectives = problem.leaps(start, 0.0, n_passes)
         assert len(objectives) == n_passes + 1
         assert problem.expectation(mixture)[1] == pytest.approx(objectives[-1])
 
 
-@forms
-def test_leaps_end_where_a_component_dies(kind):
-    problem, start = problem_of(kind, np.random.default_rng(0), 2)
+@codes
+def test_leaps_end_where_a_component_dies(code):
+    problem, start = problem_of(code, np.random.default_rng(0), 2)
     weights = np.array([0.5, 0.5, 1e-12])
     far = np.array(start.means)
     far[2] = 40.0
     dying = Mixture(weights, far, start.covariances)
-    terms = problem.regularisation.terms
-    _, totals, converged = problem.source.leap(dying, terms, 50, 1e-6)
+    arrays = dying.weights, dying.means, dying.covariances.values
+    form, terms = problem.family.form, problem.terms
+    _, totals, converged = problem.source.leap(arrays, form, terms, 50, 1e-6)
     assert len(totals) == 2
     assert not converged
     _, objectives = problem.leaps(dying, 1e-6, 50)
@@ -658,10 +760,10 @@ def test_leaps_end_where_a_component_dies(kind):
     assert np.all(np.isfinite(objectives))
 
 
-@forms
-def test_steps_in_one_call_of_float32_rows(kind):
-    problem, start = problem_of(kind, np.random.default_rng(0), 3, dtype=np.float32)
-    _, objectives = problem.source.climb(start, problem.regularisation.terms, 4)
+@codes
+def test_steps_in_one_call_of_float32_rows(code):
+    problem, start = problem_of(code, np.random.default_rng(0), 3, dtype=np.float32)
+    _, objectives = in_one_call(problem, start, 4)
     statistics = problem.source.statistics(start)
     penalty = problem.regularisation.log_penalty(start)
     expected = statistics.log_likelihood + penalty
@@ -676,20 +778,54 @@ def test_steps_go_on_where_those_in_one_call_cannot():
     source = ArraySource(rows, np.ones(len(rows)), frame)
     problem = Problem(source, FAMILIES["full"], Ridge.of(frame, 0.0))
     start = Mixture(np.full(2, 0.5), np.array([[-1.0, -1], [1, 1]]), Full.unit(2, 2))
-    _, objectives = source.climb(start, problem.regularisation.terms, 50)
+    _, objectives = in_one_call(problem, start, 50)
     assert 0 < len(objectives) < 51
-    with pytest.raises(NotPositiveDefinite):
-        problem.steps(start, 50)
+    mixture, error = steps(problem, start, 50)
+    assert mixture is None
+    assert isinstance(error, NotPositiveDefinite)
 
 
-@forms
-def test_matrices_of_many_features_are_left_to_lapack(kind):
-    problem, start = problem_of(kind, np.random.default_rng(0), 130)
-    mixture, objectives = problem.source.climb(start, problem.regularisation.terms, 2)
-    alone = kind in ("diag", "spherical")
+@codes
+def test_matrices_of_many_features_are_left_to_lapack(code):
+    problem, start = problem_of(code, np.random.default_rng(0), 130)
+    mixture, objectives = in_one_call(problem, start, 2)
+    alone = compiled.FAMILIES[code] > 130
     assert len(objectives) == (3 if alone else 0)
-    assert (mixture is start) == (not alone)
-    assert len(problem.steps(start, 2)[1]) == 3
+    assert (mixture is None) == (not alone)
+    assert len(steps(problem, start, 2)[1]) == 3
+
+
+@codes
+@pytest.mark.parametrize("n_rows", [300, 20_000])
+def test_steps_from_several_starts_are_those_from_each(code, n_rows):
+    """Of many rows each start is worth a thread."""
+    problem, start = problem_of(code, np.random.default_rng(0), 3, n_rows=n_rows)
+    other = problem.maximisation(problem.source.statistics(start), start)
+    together = problem.steps([start, other, start], 4)
+    for one, (mixture, objectives) in zip([start, other], together[:2], strict=True):
+        expected, trail = steps(problem, one, 4)
+        assert objectives == trail
+        np.testing.assert_array_equal(mixture.means, expected.means)
+        values = expected.covariances.values
+        np.testing.assert_array_equal(mixture.covariances.values, values)
+    assert together[2][1] == together[0][1]
+
+
+@codes
+@pytest.mark.parametrize("ridge", [False, True])
+@pytest.mark.parametrize("holes", [0.0, 0.2])
+def test_steps_from_moments_begin_with_their_mixture(code, ridge, holes):
+    rng = np.random.default_rng(0)
+    problem, _ = problem_of(code, rng, 3, ridge=ridge, holes=holes)
+    labels = np.arange(len(problem.source.rows)) % 3
+    form = problem.family.form
+    statistics = problem.source.class_moments(labels, 3, form)
+    mixture, objectives = steps(problem, statistics, 5)
+    expected, trail = steps(problem, problem.maximisation(statistics), 5)
+    np.testing.assert_allclose(objectives, trail, rtol=1e-11)
+    np.testing.assert_allclose(mixture.means, expected.means, 1e-7, 1e-9)
+    values = expected.covariances.values
+    np.testing.assert_allclose(mixture.covariances.values, values, 1e-7, 1e-9)
 
 
 @forms

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import logsumexp
+from scipy.special import logsumexp, xlogy
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 from strategies import TYPES, Truth, cases, dense, examples, fitted, matrices_of
 
-from skgmm import GaussianMixture
+from skgmm import GaussianMixture, GaussianMixtureIC
 from skgmm.datasets import load_old_faithful
 from skgmm.families import FAMILIES
 from skgmm.inference import standard_errors
@@ -495,6 +495,78 @@ def test_scikit_learn():
     )
     mixture = GaussianMixture(2, noise=True, init_params="bisect")
     check_estimator(mixture, expected_failed_checks=streams)
+
+
+# ---- in a grid ------------------------------------------------------------
+@pytest.fixture(scope="module")
+def grid():
+    _, X = with_outliers(1)
+    types = ["full", "diag", "EVE"]
+    return GaussianMixtureIC([1, 2, 3], covariance_type=types, noise=True).fit(X), X
+
+
+def test_a_grid_of_models_with_noise(grid):
+    best, X = grid
+    assert (best.n_components_, best.covariance_type_) == (2, "full")
+    assert best.criterion_ == pytest.approx(best.bic(X), rel=1e-10)
+    alone = GaussianMixture(2, noise=True).fit(X)
+    assert best.criterion_ == pytest.approx(alone.bic(X), rel=1e-8)
+    assert best.noise_weight_ == pytest.approx(alone.noise_weight_, abs=1e-4)
+    assert best.noise_log_density_ == alone.noise_log_density_
+    np.testing.assert_array_equal(best.predict(X) == -1, alone.predict(X) == -1)
+    assert best.best_mixture_.noise is True
+    np.testing.assert_array_equal(
+        best.best_mixture_.predict_proba(X), best.predict_proba(X)
+    )
+
+
+def test_the_grid_counts_the_parameters_of_noise(grid):
+    best, X = grid
+    columns = "n_components", "covariance_type", "n_parameters"
+    rows = zip(*(best.results_[name] for name in columns), strict=True)
+    for k, name, found in rows:
+        assert found == FAMILIES[name].n_parameters(k, 2) + 2
+    given = GaussianMixtureIC(2, covariance_type="full", noise=500.0).fit(X)
+    assert given.results_["n_parameters"] == FAMILIES["full"].n_parameters(2, 2) + 1
+    assert given.noise_log_density_ == pytest.approx(-np.log(500.0))
+
+
+@pytest.mark.parametrize("criterion", ["icl", "nec"])
+def test_noise_has_a_part_in_the_entropy(criterion):
+    _, X = with_outliers(1)
+    options = {"covariance_type": "full", "criterion": criterion, "noise": True}
+    table = GaussianMixtureIC([1, 2, 3], **options).fit(X).results_
+    values = zip(table["n_components"], table["criterion"], strict=True)
+    for k, value in values:
+        alone = GaussianMixture(k, noise=True).fit(X)
+        entropy = -xlogy(p := alone.predict_proba(X), p).sum()
+        gain = len(X) * (alone.score(X) - GaussianMixture(1).fit(X).score(X))
+        expected = alone.icl(X) if criterion == "icl" else entropy / gain
+        assert value == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_likelihood_of_a_grid_with_noise_does_not_fall(grid):
+    table = grid[0].results_
+    for name in set(table["covariance_type"]):
+        own = table["log_likelihood"][table["covariance_type"] == name]
+        assert np.all(np.diff(own) > -1e-6)
+
+
+def test_a_grid_with_noise_takes_holes():
+    _, X = with_outliers(1)
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    X = X[~np.isnan(X).all(axis=1)]
+    best = GaussianMixtureIC([1, 2], covariance_type="full", noise=True).fit(X)
+    alone = GaussianMixture(2, noise=True).fit(X)
+    assert best.n_components_ == 2
+    assert best.score(X) == pytest.approx(alone.score(X), abs=1e-4)
+
+
+def test_a_grid_without_noise_knows_none():
+    rows, _ = Truth.random(3, 2, 2).sample(100, 4)
+    plain = GaussianMixtureIC([1, 2], covariance_type="full").fit(rows)
+    assert plain.noise_weight_ == 0.0
+    assert plain.predict_proba(rows).shape == (100, plain.n_components_)
 
 
 def test_numpy_booleans_are_booleans():

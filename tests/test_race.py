@@ -26,13 +26,18 @@ def test_kmeans_ends_where_that_of_sklearn_does():
     assert adjusted_rand_score(labels, theirs.labels_) == 1
 
 
-def test_longest_axis_of_fewer_rows_than_features():
+@pytest.mark.parametrize("n_rows", [6, 60])
+def test_longest_axis(n_rows):
     rng = np.random.default_rng(0)
-    rows, mass = rng.normal(size=(6, 9)), rng.uniform(size=6)
+    rows, mass = rng.normal(size=(n_rows, 9)), rng.uniform(size=n_rows)
     matrix = np.cov(rows.T, aweights=mass, bias=True)
-    axis = _longest_axis(rows, mass)
+    axis = _longest_axis(rows, rows, mass)
     np.testing.assert_allclose(matrix @ axis, axis * (axis @ axis), 1e-12, 1e-12)
     assert axis @ axis == pytest.approx(np.linalg.eigvalsh(matrix)[-1])
+    # It moves with the features if the metric stays.
+    mixing = rng.normal(size=(9, 9))
+    moved = _longest_axis(rows @ mixing + 1e3, rows, mass)
+    np.testing.assert_allclose(moved, axis @ mixing, rtol=1e-9, atol=1e-9)
 
 
 def test_seeds_of_few_distinct_rows():
@@ -64,10 +69,12 @@ def test_stripes_are_found(covariance_type):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("distance", [7.0, 3.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_mixed_features_give_the_same_partition(covariance_type, seed):
+def test_mixed_features_give_the_same_partition(covariance_type, seed, distance):
+    """Where components overlap too, and there are many optima."""
     rng = np.random.default_rng(seed)
-    X = case(seed, 4, 3, distance=7.0, n_rows=600).X
+    X = case(seed, 4, 3, distance=distance, n_rows=600).X
     mixing = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1.0, 3.0, 0.2]
     scale = 10.0 ** rng.uniform(-6, 6, 3)
     one = GaussianMixture(4, covariance_type=covariance_type).fit(X)
@@ -140,6 +147,35 @@ def test_swaps_find_higher_optima():
     # What looked like the end of a climb may have been a plateau: not each is a gain.
     assert min(gains) > -2e-3
     assert np.mean(gains) > 1e-3
+
+
+def test_further_starts_never_end_lower_and_find_more():
+    """They wander from the best fit so far, on all rows or on a sample of them."""
+    gains = []
+    for seed in range(4):
+        X = case(seed, 6, 2, distance=3.0, n_rows=600).X
+        one, five = (
+            GaussianMixture(6, n_init=n, n_swaps=2, random_state=0).fit(X)
+            for n in (1, 5)
+        )
+        assert len(five.degenerate_) <= len(one.degenerate_)
+        if len(five.degenerate_) == len(one.degenerate_):
+            assert five.lower_bound_ >= one.lower_bound_
+        gains.append(five.lower_bound_ - one.lower_bound_)
+    assert np.mean(gains) > 1e-3
+
+
+def test_a_cluster_within_another_is_found():
+    """No start that cuts rows into cells separates the two; a nested split does."""
+    rng = np.random.default_rng(0)
+    size = np.where(np.arange(900) < 600, 1.0, 0.1)[:, np.newaxis]
+    X = np.vstack([rng.normal(size=(900, 2)) * size, rng.normal(8, 1, size=(300, 2))])
+    mixture = GaussianMixture(3).fit(X)
+    means = np.array([[0.0, 0.0], [0.0, 0.0], [8.0, 8.0]])
+    sizes = np.linalg.det(mixture.covariances_)
+    order = np.argsort(mixture.means_[:, 0] + 0.1 * np.log(sizes))
+    np.testing.assert_allclose(mixture.means_[order], means, atol=0.2)
+    np.testing.assert_allclose(np.sort(sizes)[0], 1e-4, rtol=0.3)
 
 
 # ---- degenerate components ----

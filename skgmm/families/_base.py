@@ -8,7 +8,6 @@ import numpy as np
 
 from .._mixture import Mixture
 from ..forms import Covariances
-from . import _basic
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,7 +125,8 @@ class Family:
         """Whether it is one of the package's."""
         from . import FAMILIES
 
-        return FAMILIES.get(self.name) == replace(self, equal_weights=False)
+        twin = FAMILIES.get(self.name)
+        return self == (twin and replace(twin, equal_weights=self.equal_weights))
 
     @property
     def as_parameter(self):
@@ -178,9 +178,12 @@ class Family:
         return self.n_covariance_parameters(*sizes) == self.form.n_parameters(*sizes)
 
     @property
-    def unconstrained(self):
-        """Whether it is scatter over counts that `maximise` gives: the form's."""
-        return self.covariances in _basic.UNCONSTRAINED and not self.equal_weights
+    def steps(self):
+        """Its code, and whether weights are equal, for compiled steps.
+
+        None for what is not of the registry: these steps would not be its own.
+        """
+        return (self.code, self.equal_weights) if self._registered else None
 
     # ---- estimation -------------------------------------------------------
     def maximise(self, statistics, regularisation, previous=None):

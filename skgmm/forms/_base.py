@@ -1,6 +1,7 @@
 """What every form of covariance matrices offers; each form is one subclass."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 
@@ -64,10 +65,29 @@ class Covariances(ABC):
         self.n_features = n_features
         if whiteners is None:
             whiteners = self._factorise()
-        self.whiteners = frozen(whiteners)
-        self.log_determinants = np.broadcast_to(
-            self._log_determinants(), (n_components,)
-        )
+        self.__dict__["whiteners"] = frozen(whiteners)
+
+    @classmethod
+    def known(cls, values, n_components, n_features):
+        """Return covariances of which it is known that they can be factorised.
+
+        They are when somebody asks for the factors.
+        """
+        self = cls.__new__(cls)
+        self.values = frozen(values)
+        self.n_components = n_components
+        self.n_features = n_features
+        return self
+
+    @cached_property
+    def whiteners(self):
+        """Inverse Cholesky factors."""
+        return frozen(self._factorise())
+
+    @cached_property
+    def log_determinants(self):
+        """Log-determinants, shape (K,)."""
+        return np.broadcast_to(self._log_determinants(), (self.n_components,))
 
     def __reduce__(self):
         arguments = (np.array(self.values), self.n_components, self.n_features)
@@ -237,6 +257,20 @@ class Covariances(ABC):
         Their distances are as invariant as covariances of this form are.
         """
 
+    @classmethod
+    def coordinates(cls, rows, covariance, weight):
+        """Return centred rows in coordinates along which clusters are looked for.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m, D)
+        covariance : ndarray
+            Of one component, see `for_total`.
+        weight : ndarray of shape (m,)
+        """
+        squares = weight @ rows**2 / weight.sum()
+        return rows / np.sqrt(np.where(squares > 0, squares, 1.0))
+
     @abstractmethod
     def halved(self, component, offset):
         """Return the covariances where a component is two, so far from its mean.
@@ -245,9 +279,35 @@ class Covariances(ABC):
         covariance.  The first takes its place, the second comes last.
         """
 
+    def nested(self, component, factors):
+        """Return the covariances where a component is two, one within the other.
+
+        They have its covariance times the two factors.  The first takes its place, the
+        second comes last.
+        """
+        k = self.n_components
+        values = self.values[[*range(k), component]].copy()
+        for place, factor in zip((component, k), factors, strict=True):
+            values[place] = self.scaled(values[place], factor)
+        return type(self)(values, k + 1, self.n_features)
+
+    @staticmethod
+    def scaled(values, factor):
+        """Return the values of covariances times a factor."""
+        return factor * values
+
     @abstractmethod
     def average(self, weights):
         """Return the weighted mean covariance, in the form `for_total`."""
+
+    def with_average(self, component, weights, factor):
+        """Return the covariances where one is the weighted mean times a factor.
+
+        What all share stays.
+        """
+        values = self.values.copy()
+        values[component] = factor * self.average(weights)
+        return type(self)(values, self.n_components, self.n_features)
 
     @abstractmethod
     def stretched(self, relative):

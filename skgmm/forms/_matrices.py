@@ -162,6 +162,21 @@ class MatrixCovariances(Covariances):
     def sphered(rows, covariance):
         return rows @ sphering(covariance)
 
+    @classmethod
+    def coordinates(cls, rows, covariance, weight):
+        # Invariant ones, up to signs: the principal axes, after sphering, of a scatter
+        # that weighs rows by their squared distance (Tyler et al. 2009, J. R. Statist.
+        # Soc. B 71:549).  Short ones are where clusters stand side by side: they have
+        # light tails.
+        z = cls.sphered(rows, covariance)
+        varying = np.count_nonzero(np.diagonal(covariance))
+        if z.shape[1] < varying:  # few rows: all are as far away, no axis is better
+            return super().coordinates(rows, covariance, weight)
+        heavy = (z.T * (weight * np.einsum("ij,ij->i", z, z))) @ z
+        values, axes = np.linalg.eigh(heavy)
+        largest = values.max(initial=0.0)
+        return z @ (axes * (largest / np.maximum(values, 1e-9 * largest)))
+
     def stretched(self, relative):
         diagonals = np.diagonal(relative, axis1=-2, axis2=-1)
         if not np.all(diagonals > 0):

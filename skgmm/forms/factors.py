@@ -229,6 +229,18 @@ class Factors(Covariances):
     def average(self, weights):
         return weights @ self.variances
 
+    @staticmethod
+    def scaled(values, factor):
+        sizes = np.full(values.shape[-1], np.sqrt(factor))
+        sizes[-1] = factor  # loadings are roots, noise is not
+        return sizes * values
+
+    def with_average(self, component, weights, factor):
+        values = self.values.copy()
+        values[component] = 0.0  # no factors: they are found anew
+        values[component, :, -1] = factor * self.average(weights)
+        return type(self)(values, self.n_components, self.n_features)
+
     def halved(self, component, offset):
         halves = self.take([*range(self.n_components), component]).values.copy()
         # What the factors know of the offset is taken out of them.

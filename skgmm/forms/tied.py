@@ -51,8 +51,14 @@ class Tied(MatrixCovariances):
     def halved(self, component, offset):
         return self.take([*range(self.n_components), component])
 
+    def nested(self, component, factors):
+        return self.take([*range(self.n_components), component])
+
     def average(self, weights):
         return self.values
+
+    def with_average(self, component, weights, factor):
+        return self
 
     def dense(self):
         return np.broadcast_to(self.values, (self.n_components, *self.values.shape))

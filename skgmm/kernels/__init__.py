@@ -9,7 +9,7 @@ import os
 
 from . import holes, reference
 from .holes import Patterns
-from .reference import LOG_2PI
+from .reference import LOG_2PI, Data
 
 
 def _chosen():
@@ -55,6 +55,7 @@ has_holes = holes.has_holes
 
 __all__ = [
     "LOG_2PI",
+    "Data",
     "Patterns",
     "class_moments",
     "climb",

@@ -7,6 +7,19 @@ from .reference import LOG_2PI
 
 FORMS = {"full": 0, "tied": 1, "diag": 2, "spherical": 3}
 
+# Families whose steps are compiled, by mclust's codes, and the most features for which
+# they are: above, LAPACK is so much faster that steps are better made one by one.
+FAMILIES = dict.fromkeys(("EII", "VII", "EEI", "VEI", "EVI", "VVI"), np.inf) | {
+    "EEE": 128,
+    "VEE": 64,
+    "EVE": 20,
+    "VVE": 20,
+    "EEV": 20,
+    "VEV": 20,
+    "EVV": 128,
+    "VVV": 128,
+}
+
 # Instruction sets of this processor, the best one first.
 SUPPORTED = tuple(_compiled.supported())
 instruction_set = SUPPORTED[0]
@@ -15,8 +28,6 @@ moments = reference.moments
 
 # Matrices above this size are LAPACK's: below, to call it is most of the work.
 _LAPACK_FROM = 32
-# And above this one LAPACK is so much faster that steps are better made one by one.
-_CLIMB_UP_TO = 128
 
 
 def statistics(rows, sample_weight, centre, scale, mixture, *, within=True):
@@ -137,41 +148,50 @@ def kmeans(rows, weight, centres, n_iterations):
     return labels
 
 
-def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
+def climb(data, starts, terms, n_steps, of_moments):
     """See `reference.climb`."""
-    if not _climbs(rows, mixture):
-        return None, np.zeros(0)
-    data = _readable(rows), sample_weight, centre, 1.0 / scale
-    parameters, task = _task(data, mixture, terms, total)
-    out = np.empty(n_steps + 1)
-    made = _compiled.climb(*task, out)
-    return parameters, out[: made + 1]
+    if not _climbs(data, terms):
+        return [(None, np.zeros(0)) for _ in starts[0]]
+    task = _task(data, starts, terms)
+    objectives = np.empty((len(starts[0]), n_steps + 1))
+    made = np.empty(len(objectives), dtype=np.int64)
+    _compiled.climb(*task, of_moments, objectives, made)
+    ends = zip(*starts, strict=True)
+    return [
+        (end, out[: n + 1])
+        for end, out, n in zip(ends, objectives, made.tolist(), strict=True)
+    ]
 
 
-def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, tol):
+def leap(data, start, terms, n_passes, tol):
     """See `reference.leap`."""
-    if not _climbs(rows, mixture):
+    if not _climbs(data, terms):
         return None, np.zeros(0), False
-    data = _readable(rows), sample_weight, centre, 1.0 / scale
-    parameters, task = _task(data, mixture, terms, total)
+    starts = [array[np.newaxis].copy() for array in start]
+    task = _task(data, starts, terms)
     out = np.empty(n_passes + 1)
     made, converged = _compiled.leap(*task, tol, out)
-    return parameters, out[: made + 1], converged
+    return [array[0] for array in starts], out[: made + 1], converged
 
 
-def _climbs(rows, mixture):
+def _climbs(data, terms):
     """Tell whether steps of EM can be made in one call."""
-    matrices = mixture.covariances.kind in ("full", "tied")
-    return not (matrices and rows.shape[1] > _CLIMB_UP_TO)
+    return data.rows.shape[1] <= FAMILIES.get(terms[0], 0)
 
 
-def _task(data, mixture, terms, total):
-    """Return parameters, which will change in place, and the arguments of steps."""
-    covariances, (size, *variances) = mixture.covariances, terms
-    parameters = mixture.weights.copy(), mixture.means.copy(), covariances.values.copy()
-    total = total or (np.zeros(0), np.zeros(0))
-    task = FORMS[covariances.kind], *data, *parameters, *total, size, *variances
-    return parameters, (instruction_set, *task)
+def _task(data, starts, terms):
+    """Return the arguments of steps; the starts will change in place."""
+    code, equal_weights, *regularisation = terms
+    family = list(FAMILIES).index(code), equal_weights
+    rows = _readable(data.rows), data.sample_weight, data.centre, 1.0 / data.scale
+    total = data.total or (np.zeros(0), np.zeros(0))
+    with_holes = None
+    if data.with_holes is not None:
+        others, weight, patterns, varies = data.with_holes
+        offsets, observed = patterns.offsets, patterns.observed
+        with_holes = _readable(others), weight, offsets, observed, varies
+    task = family, *rows, *total, with_holes, *starts, *regularisation
+    return instruction_set, *task
 
 
 def log_density(rows, mixture):

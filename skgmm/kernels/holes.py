@@ -38,10 +38,10 @@ class Patterns:
         Complete rows come first, rows of which nothing is observed last.
         """
         missing = np.isnan(rows)
-        codes = np.packbits(missing, axis=1)
-        words = -(-codes.shape[1] // 8)
-        codes = np.pad(codes, ((0, 0), (0, 8 * words - codes.shape[1])))
-        codes = np.ascontiguousarray(codes).view(">u8").astype(np.uint64)
+        bits = np.packbits(missing, axis=1)
+        codes = np.zeros((len(rows), -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
+        codes[:, : bits.shape[1]] = bits
+        codes = codes.view(">u8").astype(np.uint64)
         order = np.lexsort(codes.T[::-1])
         codes = codes[order]
         new = np.flatnonzero(np.any(codes[1:] != codes[:-1], axis=1)) + 1

@@ -8,6 +8,8 @@ A mixture here is anything with ``weights`` (K,), ``means`` (K, D) and
 ``covariances`` (a form).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import lapack
 
@@ -115,39 +117,60 @@ def _nearest(rows, centres):
     return np.argmin(np.einsum("ij,ij->i", centres, centres) - 2 * products, axis=1)
 
 
-def climb(rows, sample_weight, centre, scale, mixture, terms, total, n_steps):
-    """Make steps of EM in one call, as far as that is possible: here none.
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What steps of EM in one call climb.
 
-    The M-step is scatter over counts, that of a form without further constraint.
+    Attributes
+    ----------
+    rows, sample_weight, centre, scale
+        Complete rows; see `statistics`.
+    total : tuple (mean, scatter) or None
+        Of these, where the form follows from them.
+    with_holes : tuple (rows, sample_weight, patterns, varies) or None
+        See `holes.statistics`.
+    """
+
+    rows: np.ndarray
+    sample_weight: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    total: tuple | None = None
+    with_holes: tuple | None = None
+
+
+def climb(data, starts, terms, n_steps, of_moments):
+    """Make steps of EM from several starts, as far as that is possible: here none.
 
     Parameters
     ----------
-    rows, sample_weight, centre, scale, mixture
-        See `statistics`.
-    terms : tuple (size, variance, held, ridge)
-        See `PseudoObservations.terms`.
-    total : tuple (mean, scatter) or None
-        Of all rows, where the form follows from them.
+    data : Data
+    starts : list of ndarray
+        Weights (R, K), means (R, K, D) and covariances (R, ...).
+    terms : tuple (code, equal_weights, size, variance, held, ridge)
+        See `Family.steps` and `PseudoObservations.terms`.
     n_steps : int
+    of_moments : bool
+        Whether the starts are counts, means, and second moments about these.
 
     Returns
     -------
-    mixture : tuple (weights, means, values) or None
-        The last one that was reached.
-    log_likelihoods : ndarray of shape (at most n_steps + 1,)
-        Penalised, of the start and after each step; fewer than wanted where it takes
-        more care to go on.
+    list of ((weights, means, values), ndarray of shape (at most n_steps + 1,))
+        The last mixture that was reached from each start; log-likelihoods, penalised,
+        of the start and after each step; fewer than wanted where it takes more care to
+        go on.
     """
-    return None, np.zeros(0)
+    return [(None, np.zeros(0)) for _ in starts[0]]
 
 
-def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, tol):
+def leap(data, start, terms, n_passes, tol):
     """Make leaps of SQUAREM in one call, as far as that is possible: here none.
 
     Parameters
     ----------
-    rows, sample_weight, centre, scale, mixture, terms, total
+    data, terms
         See `climb`.
+    start : tuple (weights, means, covariances)
     n_passes : int
         At most.
     tol : float
@@ -155,7 +178,8 @@ def leap(rows, sample_weight, centre, scale, mixture, terms, total, n_passes, to
 
     Returns
     -------
-    mixture, log_likelihoods
+    end : tuple (weights, means, values) or None
+    log_likelihoods : ndarray
         See `climb`; after each pass.
     converged : bool
     """

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "families.hpp"
 #include "interface.hpp"
 
 // Pseudo-observations of variances, a part of the counts in some of these (held), and
@@ -14,7 +15,7 @@ struct Regularisation {
   const double *variance, *held, *ridge;
 };
 
-// Mean (D,) and scatter (D, D) of all rows, for the tied form; null otherwise.
+// Mean (D,) and scatter (D, D) of the complete rows, for the tied form; null otherwise.
 struct Total {
   const double *mean, *scatter;
 };
@@ -26,24 +27,30 @@ struct Parameters {
 };
 
 using Pass = bool (*)(const Rows&, const Model&, const Sums&);
+using PassWithHoles = Outcome (*)(const Rows&, const Model&, const Holes&, const Sums&);
 
-// Replace parameters by those that some steps of EM lead to.  The M-step is scatter over
-// counts, that of a form without further constraint.  The penalised log-likelihood is
-// written before the first step and after each.  Returns the number of steps made: fewer
-// than wanted, or -1, where a matrix is not positive definite, where memory is short,
-// where tied moments would lose digits, and where the objective is not finite.
-int climb(Pass pass, Form form, const Rows& rows, const Total& total,
-          const Regularisation& regularisation, const Parameters& parameters, int n_steps,
-          double* objectives);
+// What is climbed: complete rows, and rows with holes, any of which may be none.
+struct Data {
+  Pass pass;
+  Rows rows;
+  Total total;
+  PassWithHoles pass_with_holes;
+  Rows with_holes;
+  Holes holes;
+};
+
+// Replace parameters by those that some steps of EM lead to.  The penalised log-likelihood
+// is written before the first step and after each.  Returns the number of steps made:
+// fewer than wanted, or -1, where a matrix is not positive definite, where memory is
+// short, where tied moments would lose digits, and where the objective is not finite.  If
+// `of_moments` the parameters are counts, means, and second moments about these.
+int climb(const Data& data, const Family& family, const Regularisation& regularisation,
+          const Parameters& parameters, bool of_moments, int n_steps, double* objectives);
 
 // The same by SQUAREM: two steps of EM show where to leap, and a third one lands (see
 // _em.py).  It ends where the penalised log-likelihood that is still to be gained is
 // estimated at no more than `tol`, or where rounding hides any gain, and is converged
 // then; and after so many passes, or where a leap cannot be computed.
-int leap(Pass pass, Form form, const Rows& rows, const Total& total,
-         const Regularisation& regularisation, const Parameters& parameters, int n_passes,
-         double tol, double* objectives, bool* converged);
-
-// Write the inverse of the lower Cholesky factor of a matrix (D, D), of which the lower
-// triangle counts; room is for 2 D numbers.  False if it is not positive definite.
-bool whiten(const double* matrix, std::size_t d, double* whitener, double* room);
+int leap(const Data& data, const Family& family, const Regularisation& regularisation,
+         const Parameters& parameters, int n_passes, double tol, double* objectives,
+         bool* converged);

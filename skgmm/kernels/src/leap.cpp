@@ -10,28 +10,6 @@ namespace {
 constexpr double SLOWEST = 1 - 1e-4;
 constexpr double SMALLEST_WEIGHT = 1e-8;
 
-using Vector = std::vector<double>;
-
-// The inverse of a lower triangular matrix (d, d).
-void invert(const double* lower, int d, double* inverse) {
-  for (int i = 0; i < d; ++i)
-    for (int j = 0; j < d; ++j) {
-      double sum = i == j ? 1 : 0;
-      for (int p = j; p < i; ++p) sum -= lower[i * d + p] * inverse[p * d + j];
-      inverse[i * d + j] = j > i ? 0 : sum / lower[i * d + i];
-    }
-}
-
-// The product of two lower triangular matrices.
-void multiply(const double* a, const double* b, int d, double* product) {
-  for (int i = 0; i < d; ++i)
-    for (int j = 0; j < d; ++j) {
-      double sum = 0;
-      for (int p = j; p <= i; ++p) sum += a[i * d + p] * b[p * d + j];
-      product[i * d + j] = sum;
-    }
-}
-
 // Coordinates of mixtures relative to one of them: see _acceleration.py.
 class Coordinates {
  public:
@@ -66,7 +44,7 @@ class Coordinates {
     }
     for (int c = 0; c < n_; ++c) {
       const double *white = &state.whiteners()[at(c)], *base = &whiteners_[at(c)];
-      if (matrices_) multiply(white, &factors_[at(c)], d_, room_.data());
+      if (matrices_) multiply_lower(white, &factors_[at(c)], d_, room_.data());
       for (int i = 0; i < own_; ++i)
         *to++ = root(c) * (matrices_ ? room_[i] : white[i] / base[i]);
     }
@@ -89,7 +67,7 @@ class Coordinates {
         for (int i = 0; i < (matrices_ ? d_ : own_); ++i)
           if (!(white[matrices_ ? i * d_ + i : i] > 0)) return false;
         if (matrices_) {
-          multiply(white, &whiteners_[at(c)], d_, factor);
+          multiply_lower(white, &whiteners_[at(c)], d_, factor);
           std::copy(factor, factor + own_, white);
           invert(white, d_, factor);
         } else {
@@ -163,8 +141,8 @@ class Ending {
 // A run: where it is, and what it has passed.
 class Run {
  public:
-  Run(const State& start, Pass pass, const Rows& rows, int n_passes, double* objectives)
-      : here(start), pass_(pass), rows_(rows), n_passes_(n_passes), objectives_(objectives) {}
+  Run(const State& start, const Data& data, int n_passes, double* objectives)
+      : here(start), data_(data), n_passes_(n_passes), objectives_(objectives) {}
 
   State here;
   bool converged = false;
@@ -175,7 +153,7 @@ class Run {
 
   bool begin() {
     if (!here.factorise()) return false;
-    objectives_[0] = here.expectation(pass_, rows_);
+    objectives_[0] = here.expectation(data_);
     return std::isfinite(objectives_[0]);
   }
 
@@ -183,7 +161,7 @@ class Run {
   bool step(const State& to) {
     State next = to;
     if (!next.factorise()) return false;
-    const double objective = next.expectation(pass_, rows_);
+    const double objective = next.expectation(data_);
     if (!std::isfinite(objective)) return false;
     if (objective < this->objective())
       converged = true;
@@ -195,8 +173,10 @@ class Run {
   // Go to where a leap leads, if that is no worse; a pass counts in any case.
   bool leap(Coordinates& coordinates, const Vector& vector) {
     State next = here;
-    if (!coordinates.move(next, vector) || !next.factorise()) return false;
-    const double objective = next.expectation(pass_, rows_);
+    if (!coordinates.move(next, vector)) return false;
+    next.project(here);
+    if (!next.factorise()) return false;
+    const double objective = next.expectation(data_);
     const bool higher = objective >= this->objective() && std::isfinite(objective);
     if (higher)
       go(next, objective);
@@ -211,8 +191,7 @@ class Run {
     objectives_[++made_] = objective;
   }
 
-  Pass pass_;
-  const Rows& rows_;
+  const Data& data_;
   int n_passes_, made_ = 0;
   double* objectives_;
 };
@@ -244,7 +223,9 @@ void climb_by_leaps(Run& run, double tol) {
       q[i] -= v1[i] + r[i];
     }
     const double bend = norm(q), length = bend > 0 ? norm(r) / bend : 1;
-    run.converged = ending.near(run.objective() - before, length, tol);
+    const double gain = run.objective() - before;
+    const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::fabs(before);
+    run.converged = ending.near(gain, length, tol) || std::fabs(gain) <= rounding;
     if (run.converged) return;
     const double step = std::min(std::max(1.0, length), longest);
     bool landed = step == 1;
@@ -265,11 +246,11 @@ void climb_by_leaps(Run& run, double tol) {
 
 }  // namespace
 
-int leap(Pass pass, Form form, const Rows& rows, const Total& total,
-         const Regularisation& regularisation, const Parameters& parameters, int n_passes,
-         double tol, double* objectives, bool* converged) {
+int leap(const Data& data, const Family& family, const Regularisation& regularisation,
+         const Parameters& parameters, int n_passes, double tol, double* objectives,
+         bool* converged) {
   try {
-    Run run(State(form, parameters, regularisation, total), pass, rows, n_passes, objectives);
+    Run run(State(family, parameters, regularisation), data, n_passes, objectives);
     if (!run.begin()) return -1;
     climb_by_leaps(run, tol);
     run.here.write(parameters);

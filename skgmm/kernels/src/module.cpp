@@ -5,17 +5,21 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "climb.hpp"
+#include "families.hpp"
 #include "interface.hpp"
+#include "matrices.hpp"
 #include "partition.hpp"
 
 namespace nb = nanobind;
@@ -26,6 +30,7 @@ using Output = nb::ndarray<double, nb::c_contig, nb::device::cpu>;
 using Offsets = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::c_contig, nb::device::cpu>;
 using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+using FamilyOf = std::pair<int, bool>;  // its code, and whether weights are equal
 
 extern const Passes skgmm_passes_baseline;
 #ifdef SKGMM_X86
@@ -240,60 +245,87 @@ static int64_t whiteners(Input matrices, Output out) {
   return -1;
 }
 
-// Where steps of EM begin and end: weights, means and values are changed in place.
+// Rows with holes: their values and weights, offsets of their patterns, what is observed in
+// each, and which features have conditional variances.
+using WithHoles = std::optional<std::tuple<AnyRows, Weights, Offsets, Flags, Flags>>;
+
+// What steps of EM climb, and where they begin and end: weights, means and values are
+// changed in place.  They are of several runs, one after the other.
 struct Task {
-  Task(int form, AnyRows data, Weights weight, Input centre, Input inverse_scale,
-       Output weights, Output means, Output values, Input total_mean, Input total_scatter,
-       double size, Input variance, Input held, Input ridge)
-      : form(Form(form)), rows(weighted_rows(data, weight, centre, inverse_scale)),
-        total{total_mean.data(), total_scatter.data()},
+  Task(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight, Input centre,
+       Input inverse_scale, Input total_mean, Input total_scatter, const WithHoles& with_holes,
+       Output weights, Output means, Output values, double size, Input variance, Input held,
+       Input ridge)
+      : family{Code(of.first), of.second},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
-    check(means.ndim() == 2 && form >= 0 && form < N_FORMS);
-    const std::size_t k = means.shape(0), d = means.shape(1);
-    check(rows.n_features == int(d) && weights.size() == k);
-    check(values.size() == form_size(form, k, d));
+    check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
+    n_runs = means.shape(0);
+    const std::size_t k = means.shape(1), d = means.shape(2);
+    const Form form = family.form();
+    n_values = form_size(form, k, d);
+    check(weights.size() == n_runs * k && values.size() == n_runs * n_values);
     check(variance.size() == d && held.size() == d && ridge.size() == d);
     check(form != TIED || (total_mean.size() == d && total_scatter.size() == d * d));
     parameters = {int(k), int(d), weights.data(), means.data(), values.data()};
+    const Passes& passes = passes_of(isa);
+    data.pass = passes.statistics[form];
+    data.rows = weighted_rows(rows, weight, centre, inverse_scale);
+    data.total = {total_mean.data(), total_scatter.data()};
+    check(data.rows.n_features == int(d));
+    data.pass_with_holes = passes.statistics_with_holes[form == DIAG || form == SPHERICAL];
+    if (!with_holes) return;
+    const auto& [others, other_weight, offsets, observed, varies] = *with_holes;
+    data.with_holes = weighted_rows(others, other_weight, centre, inverse_scale);
+    data.holes = holes_of(data.with_holes, offsets, observed, varies);
+    check(data.with_holes.n_features == int(d));
   }
 
-  Form form;
-  Rows rows;
-  Total total;
+  // The parameters of one run.
+  Parameters of(std::size_t run) const {
+    const std::size_t k = parameters.n_components, d = parameters.n_features;
+    return {int(k), int(d), parameters.weights + run * k, parameters.means + run * k * d,
+            parameters.values + run * n_values};
+  }
+
+  Family family;
+  Data data = {};
+  std::size_t n_runs, n_values;
   Regularisation regularisation;
   Parameters parameters;
 };
 
-// Steps of EM: see climb.hpp; objectives has room for one more than the steps.
-static int climb_rows(const std::string& isa, int form, AnyRows data, Weights weight, Input centre,
-                      Input inverse_scale, Output weights, Output means, Output values,
-                      Input total_mean, Input total_scatter, double size, Input variance,
-                      Input held, Input ridge, Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
-                  total_scatter, size, variance, held, ridge);
-  check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+// Steps of EM: see climb.hpp; objectives (R, ...) have room for one more than the steps,
+// and made (R,) says how many were made.
+static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight,
+                       Input centre, Input inverse_scale, Input total_mean,
+                       Input total_scatter, WithHoles with_holes, Output weights, Output means,
+                       Output values, double size, Input variance, Input held, Input ridge,
+                       bool of_moments, Output objectives, Labels made) {
+  const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
+                  with_holes, weights, means, values, size, variance, held, ridge);
+  check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
+  check(objectives.shape(0) == task.n_runs);
+  const std::size_t room = objectives.shape(1);
   nb::gil_scoped_release release;
-  return climb(pass, task.form, task.rows, task.total, task.regularisation, task.parameters,
-               int(objectives.size()) - 1, objectives.data());
+  for (std::size_t run = 0; run < task.n_runs; ++run)
+    made.data()[run] = climb(task.data, task.family, task.regularisation, task.of(run),
+                             of_moments, int(room) - 1, objectives.data() + run * room);
 }
 
 // Leaps: see climb.hpp; objectives has room for one more than the passes.
-static std::pair<int, bool> leap_rows(const std::string& isa, int form, AnyRows data,
+static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRows rows,
                                       Weights weight, Input centre, Input inverse_scale,
-                                      Output weights, Output means, Output values,
-                                      Input total_mean, Input total_scatter, double size,
-                                      Input variance, Input held, Input ridge, double tol,
-                                      Output objectives) {
-  const Task task(form, data, weight, centre, inverse_scale, weights, means, values, total_mean,
-                  total_scatter, size, variance, held, ridge);
-  check(objectives.size() > 0);
-  const auto pass = passes_of(isa).statistics[form];
+                                      Input total_mean, Input total_scatter,
+                                      WithHoles with_holes, Output weights, Output means,
+                                      Output values, double size, Input variance, Input held,
+                                      Input ridge, double tol, Output objectives) {
+  const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
+                  with_holes, weights, means, values, size, variance, held, ridge);
+  check(objectives.size() > 0 && task.n_runs == 1);
   bool converged = false;
   nb::gil_scoped_release release;
-  const int made = leap(pass, task.form, task.rows, task.total, task.regularisation,
-                        task.parameters, int(objectives.size()) - 1, tol, objectives.data(),
-                        &converged);
+  const int made = leap(task.data, task.family, task.regularisation, task.parameters,
+                        int(objectives.size()) - 1, tol, objectives.data(), &converged);
   return {made, converged};
 }
 
@@ -350,8 +382,11 @@ NB_MODULE(_compiled, m) {
   m.def("densities_with_holes", &densities_with_holes, in, in, in, in, in, in, in, in, out, out);
   m.def("densities", &densities, in, in, in, in, in, in, in, out, maybe, maybe);
   m.def("whiteners", &whiteners, in, out);
-  m.def("climb", &climb_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, out);
-  m.def("leap", &leap_rows, in, in, in, in, in, in, out, out, out, in, in, in, in, in, in, in, out);
+  const auto maybe_in = nb::arg().none();
+  m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, maybe_in, out, out, out, in, in, in,
+        in, in, out, out);
+  m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, maybe_in, out, out, out, in, in, in,
+        in, in, out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
   m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);

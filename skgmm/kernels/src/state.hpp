@@ -8,22 +8,24 @@
 #include <vector>
 
 #include "climb.hpp"
+#include "matrices.hpp"
 
 // Largest squared distance of a tied mean from the centre: see forms/tied.py.
 constexpr double FAR = 1e6;
 constexpr double LOG_2PI = 1.8378770664093454836;
 
-inline std::size_t square(int d) { return std::size_t(d) * d; }
-
 // A mixture, and room for the sums of a pass.
 class State {
  public:
-  State(Form form, const Parameters& p, const Regularisation& r, const Total& t)
-      : form_(form), k_(p.n_components), d_(p.n_features), regularisation_(r), total_(t),
-        weights_(p.weights, p.weights + k_), means_(p.means, p.means + std::size_t(k_) * d_),
-        values_(p.values, p.values + size()), whiteners_(size()), log_determinants_(k_),
-        coefficients_(k_), centre_(d_), count_(k_), first_(std::size_t(k_) * d_),
-        second_(size()), room_(2 * std::size_t(d_)) {}
+  State(const Family& family, const Parameters& p, const Regularisation& r)
+      : family_(family), form_(family.form()), k_(p.n_components), d_(p.n_features),
+        regularisation_(r), weights_(p.weights, p.weights + k_),
+        means_(p.means, p.means + std::size_t(k_) * d_), values_(p.values, p.values + size()),
+        whiteners_(size()), log_determinants_(k_), coefficients_(k_), centre_(d_), count_(k_),
+        first_(std::size_t(k_) * d_), second_(size()), room_(2 * std::size_t(d_)) {
+    for (int j = 0; j < d_; ++j)
+      if (!(r.held[j] > 0)) varying_.push_back(j);
+  }
 
   // Factorise the covariances; false if one is not positive definite.
   bool factorise() {
@@ -50,11 +52,93 @@ class State {
     return form_ != TIED || means_are_near();
   }
 
-  // The E-step and its sums; returns the penalised log-likelihood, NaN if memory is short.
-  double expectation(Pass pass, const Rows& rows) {
+  // The E-step and its sums; returns the penalised log-likelihood, NaN if memory is short
+  // or what is observed of some rows has a covariance without a factor.
+  double expectation(const Data& data) {
     std::fill(count_.begin(), count_.end(), 0.0);
     std::fill(first_.begin(), first_.end(), 0.0);
     std::fill(second_.begin(), second_.end(), 0.0);
+    const double complete = of_complete_rows(data);
+    if (form_ == TIED) second_from_total(data.total);
+    return complete + of_rows_with_holes(data) + log_penalty();
+  }
+
+  // The M-step: what maximises the expected likelihood of the last pass.  Covariances that
+  // cannot be estimated have no factor then.
+  void maximisation() {
+    double all = 0;
+    for (int c = 0; c < k_; ++c) all += count_[c];
+    for (int c = 0; c < k_; ++c)
+      for (int j = 0; j < d_; ++j) {
+        double& shift = first_[index(c, j)];
+        shift = count_[c] > 0 ? shift / count_[c] : 0;
+      }
+    about_means();
+    for (int c = 0; c < k_; ++c) {
+      weights_[c] = family_.equal_weights ? 1.0 / k_ : count_[c] / all;
+      for (int j = 0; j < d_; ++j) means_[index(c, j)] += first_[index(c, j)];
+      const double size = regularisation_.size;
+      count_[c] = size > 0 ? count_[c] + size
+                           : std::max(count_[c], std::numeric_limits<double>::min());
+    }
+    estimate(count_, second_, values_);
+  }
+
+  // Take the covariances of the family that are nearest; `near` are some not far away.
+  void project(const State& near) {
+    if (family_.fills_form()) return;
+    second_ = values_;
+    add_ridge(second_, -1);
+    for (std::size_t i = 0; i < second_.size(); ++i) second_[i] *= weights_[i / own()];
+    estimate(weights_, second_, near.values_);
+  }
+
+  // The M-step of moments about the means, which came as the parameters.
+  void maximise_moments() {
+    count_ = weights_;
+    second_ = values_;
+    std::fill(first_.begin(), first_.end(), 0.0);
+    values_.clear();
+    maximisation();
+  }
+
+  // The mixture, to be changed; `factorise` it then, or `project` it first.
+  Form form() const { return form_; }
+  int n_components() const { return k_; }
+  int n_features() const { return d_; }
+  Vector& weights() { return weights_; }
+  Vector& means() { return means_; }
+  Vector& values() { return values_; }
+  const Vector& weights() const { return weights_; }
+  const Vector& means() const { return means_; }
+  const Vector& whiteners() const { return whiteners_; }
+
+  void write(const Parameters& p) const {
+    std::copy(weights_.begin(), weights_.end(), p.weights);
+    std::copy(means_.begin(), means_.end(), p.means);
+    std::copy(values_.begin(), values_.end(), p.values);
+  }
+
+ private:
+  // How many matrices, or sets of variances, there are, and of how many numbers each.
+  int n_matrices() const { return form_ == TIED ? 1 : k_; }
+  std::size_t own() const {
+    return form_ == SPHERICAL ? 1 : form_ == DIAG ? std::size_t(d_) : square(d_);
+  }
+  std::size_t size() const { return n_matrices() * own(); }
+  bool has_matrices() const { return form_ == FULL || form_ == TIED; }
+  int n_variances() const { return form_ == SPHERICAL ? 1 : d_; }
+  // Where a variance is.
+  std::size_t variance(int c, int i) const {
+    return c * own() + (has_matrices() ? std::size_t(i) * d_ + i : i);
+  }
+
+  std::size_t index(int c, int j) const { return std::size_t(c) * d_ + j; }
+
+  // Add the sums of the complete rows; returns their log-likelihood.  Second moments of the
+  // tied form are not among them.
+  double of_complete_rows(const Data& data) {
+    if (!data.rows.n_rows) return 0;
     for (int c = 0; c < k_; ++c)
       coefficients_[c] = std::log(weights_[c]) - 0.5 * (d_ * LOG_2PI + log_determinants_[c]);
     for (int j = 0; j < d_; ++j) {
@@ -66,59 +150,28 @@ class State {
     double log_likelihood = 0;
     const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
                        &log_likelihood};
-    if (!pass(rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
-    return log_likelihood + log_penalty();
+    if (!data.pass(data.rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
+    return log_likelihood;
   }
 
-  // The M-step: what maximises the expected likelihood of the last pass.
-  void maximisation() {
-    if (form_ == TIED) second_from_total();
-    double all = 0;
-    for (int c = 0; c < k_; ++c) all += count_[c];
-    for (int c = 0; c < k_; ++c) {
-      double* shift = first_.data() + std::size_t(c) * d_;
-      for (int j = 0; j < d_; ++j) shift[j] = count_[c] > 0 ? shift[j] / count_[c] : 0;
-    }
-    switch (form_) {
-      case FULL: full(); break;
-      case TIED: tied(all); break;
-      case DIAG: diag(); break;
-      default: spherical();
-    }
-    for (int c = 0; c < k_; ++c) {
-      weights_[c] = count_[c] / all;
-      for (int j = 0; j < d_; ++j) means_[index(c, j)] += first_[index(c, j)];
-    }
+  // Add the sums of the rows with holes; returns their log-likelihood.
+  double of_rows_with_holes(const Data& data) {
+    if (!data.with_holes.n_rows) return 0;
+    const std::size_t general = has_matrices() ? square(d_) : d_;
+    Vector spread(k_ * general), log_weights(k_), second(k_ * general);
+    for (std::size_t i = 0; i < spread.size(); ++i)
+      spread[i] = values_[form_ == SPHERICAL ? i / d_ : i % size()];
+    for (int c = 0; c < k_; ++c) log_weights[c] = std::log(weights_[c]);
+    const Model model = {k_, d_, means_.data(), spread.data(), log_weights.data(), nullptr};
+    double log_likelihood = 0;
+    const Sums sums = {count_.data(), first_.data(), second.data(), &log_likelihood};
+    if (data.pass_with_holes(data.with_holes, model, data.holes, sums) != DONE)
+      return std::numeric_limits<double>::quiet_NaN();
+    for (std::size_t i = 0; i < second.size(); ++i)
+      second_[form_ == SPHERICAL ? i / d_ : i % size()] +=
+          form_ == SPHERICAL ? second[i] / d_ : second[i];
+    return log_likelihood;
   }
-
-  // The mixture, to be changed; `factorise` it then.
-  Form form() const { return form_; }
-  int n_components() const { return k_; }
-  int n_features() const { return d_; }
-  std::vector<double>& weights() { return weights_; }
-  std::vector<double>& means() { return means_; }
-  std::vector<double>& values() { return values_; }
-  const std::vector<double>& weights() const { return weights_; }
-  const std::vector<double>& means() const { return means_; }
-  const std::vector<double>& whiteners() const { return whiteners_; }
-
-  void write(const Parameters& p) const {
-    std::copy(weights_.begin(), weights_.end(), p.weights);
-    std::copy(means_.begin(), means_.end(), p.means);
-    std::copy(values_.begin(), values_.end(), p.values);
-  }
-
- private:
-  std::size_t size() const {
-    switch (form_) {
-      case FULL: return k_ * square(d_);
-      case TIED: return square(d_);
-      case DIAG: return std::size_t(k_) * d_;
-      default: return k_;
-    }
-  }
-
-  std::size_t index(int c, int j) const { return std::size_t(c) * d_ + j; }
 
   bool means_are_near() const {
     for (int c = 0; c < k_; ++c) {
@@ -156,90 +209,100 @@ class State {
     return -0.5 * size * sum;
   }
 
-  // What is added to a scatter of a count, and what the scatter is divided by.
-  double extra(double count, int j) const {
-    return regularisation_.size * regularisation_.variance[j] +
-           count * regularisation_.held[j];
-  }
-  double divisor(double count) const {
-    const double size = regularisation_.size;
-    return size > 0 ? count + size : std::max(count, std::numeric_limits<double>::min());
-  }
-
-  void full() {
-    for (int c = 0; c < k_; ++c) {
-      const double* shift = first_.data() + index(c, 0);
-      double* value = values_.data() + c * square(d_);
-      const double* second = second_.data() + c * square(d_);
-      for (int i = 0; i < d_; ++i)
-        for (int j = 0; j <= i; ++j) {
-          double scatter = second[i * d_ + j] - count_[c] * shift[i] * shift[j];
-          if (i == j) scatter += extra(count_[c], i);
-          const double ridge = i == j ? regularisation_.ridge[i] : 0;
-          value[i * d_ + j] = value[j * d_ + i] = scatter / divisor(count_[c]) + ridge;
-        }
-    }
-  }
-
-  void second_from_total() {
-    std::copy(total_.scatter, total_.scatter + square(d_), second_.begin());
+  void second_from_total(const Total& total) {
+    std::copy(total.scatter, total.scatter + square(d_), second_.begin());
     for (int c = 0; c < k_; ++c)
       for (int i = 0; i < d_; ++i)
         for (int j = 0; j <= i; ++j) {
-          const double from = means_[index(c, i)] - total_.mean[i];
-          const double to = means_[index(c, j)] - total_.mean[j];
+          const double from = means_[index(c, i)] - total.mean[i];
+          const double to = means_[index(c, j)] - total.mean[j];
           second_[i * d_ + j] -= from * first_[index(c, j)] + to * first_[index(c, i)] +
                                  count_[c] * from * to;
         }
   }
 
-  void tied(double all) {
-    double divided_by = 0;
-    for (int c = 0; c < k_; ++c)
-      divided_by += regularisation_.size > 0 ? count_[c] + regularisation_.size
-                                             : divisor(count_[c]);
-    for (int i = 0; i < d_; ++i)
-      for (int j = 0; j <= i; ++j) {
-        double scatter = second_[i * d_ + j];
-        for (int c = 0; c < k_; ++c)
-          scatter -= count_[c] * first_[index(c, i)] * first_[index(c, j)];
-        if (i == j)
-          scatter += k_ * regularisation_.size * regularisation_.variance[i] +
-                     all * regularisation_.held[i];
-        const double ridge = i == j ? regularisation_.ridge[i] : 0;
-        values_[i * d_ + j] = values_[j * d_ + i] = scatter / divided_by + ridge;
-      }
-  }
-
-  void diag() {
-    for (int c = 0; c < k_; ++c)
-      for (int j = 0; j < d_; ++j) {
-        const double shift = first_[index(c, j)];
-        const double scatter = second_[index(c, j)] - count_[c] * shift * shift;
-        values_[index(c, j)] = (scatter + extra(count_[c], j)) / divisor(count_[c]) +
-                               regularisation_.ridge[j];
-      }
-  }
-
-  // Second moments are means over the features.
-  void spherical() {
+  // Make second moments the scatter about the means, with the pseudo-observations.
+  void about_means() {
     for (int c = 0; c < k_; ++c) {
-      double added = 0, ridge = 0, moved = 0;
-      for (int j = 0; j < d_; ++j) {
-        const double shift = first_[index(c, j)];
-        moved += shift * shift;
-        added += extra(count_[c], j);
-        ridge += regularisation_.ridge[j];
+      double* second = second_.data() + (form_ == TIED ? 0 : c * own());
+      const double* shift = first_.data() + index(c, 0);
+      const double size = regularisation_.size, *variance = regularisation_.variance;
+      for (int i = 0; i < d_; ++i)
+        switch (form_) {
+          case SPHERICAL:
+            second[0] += (size * variance[i] - count_[c] * shift[i] * shift[i]) / d_;
+            break;
+          case DIAG: second[i] += size * variance[i] - count_[c] * shift[i] * shift[i]; break;
+          default:
+            for (int j = 0; j <= i; ++j) second[i * d_ + j] -= count_[c] * shift[i] * shift[j];
+            second[i * d_ + i] += size * variance[i];
+        }
+    }
+    for (int c = 0; has_matrices() && c < n_matrices(); ++c)
+      mirror(second_.data() + c * own(), d_);
+  }
+
+  // Make the values covariances of the family for counts and a scatter; `near` are
+  // previous ones, or empty.
+  void estimate(const Vector& count, const Vector& scatter, const Vector& near) {
+    const Vector seen = varying(scatter);
+    Vector values(seen.size()), previous = near;
+    const bool warm = !near.empty();
+    if (warm) {
+      add_ridge(previous, -1);
+      values = varying(previous);
+    }
+    const Scatter evidence = {k_, int(varying_.size()), count.data(), seen.data()};
+    if (!varying_.empty() && !maximise(family_.code, evidence, warm, values.data()))
+      std::fill(values.begin(), values.end(), std::numeric_limits<double>::quiet_NaN());
+    restore(values);
+    add_ridge(values_, 1);
+  }
+
+  void add_ridge(Vector& values, double sign) const {
+    for (int c = 0; c < n_matrices(); ++c)
+      for (int i = 0; i < d_; ++i) {
+        const double ridge = sign * regularisation_.ridge[i];
+        values[variance(c, form_ == SPHERICAL ? 0 : i)] += form_ == SPHERICAL ? ridge / d_ : ridge;
       }
-      const double scatter = second_[c] - count_[c] * moved / d_ + added / d_;
-      values_[c] = scatter / divisor(count_[c]) + ridge / d_;
+  }
+
+  // The part of covariances, or of a scatter, that features have which are not held.
+  Vector varying(const Vector& all) const {
+    if (form_ == SPHERICAL || int(varying_.size()) == d_) return all;
+    Vector part;
+    for (int c = 0; c < n_matrices(); ++c)
+      for (int i : varying_) {
+        if (form_ == DIAG) part.push_back(all[index(c, i)]);
+        for (std::size_t j = 0; has_matrices() && j < varying_.size(); ++j)
+          part.push_back(all[index(c, i) * d_ + varying_[j]]);
+      }
+    return part;
+  }
+
+  // The values of that part, and of the features that are held.
+  void restore(const Vector& part) {
+    if (int(varying_.size()) == d_) {
+      values_ = part;
+      return;
+    }
+    values_.assign(size(), 0.0);
+    auto from = part.begin();
+    for (int c = 0; c < n_matrices(); ++c) {
+      for (int i = 0; i < n_variances(); ++i) values_[variance(c, i)] = regularisation_.held[i];
+      for (int i : varying_) {
+        if (form_ == DIAG) values_[index(c, i)] = *from++;
+        for (std::size_t j = 0; has_matrices() && j < varying_.size(); ++j)
+          values_[index(c, i) * d_ + varying_[j]] = *from++;
+      }
     }
   }
 
+  Family family_;
   Form form_;
   int k_, d_;
   Regularisation regularisation_;
-  Total total_;
-  std::vector<double> weights_, means_, values_, whiteners_, log_determinants_;
-  std::vector<double> coefficients_, centre_, count_, first_, second_, room_;
+  std::vector<int> varying_;
+  Vector weights_, means_, values_, whiteners_, log_determinants_;
+  Vector coefficients_, centre_, count_, first_, second_, room_;
 };
