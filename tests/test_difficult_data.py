@@ -275,8 +275,8 @@ def test_any_data_can_be_fitted(covariance_type, case):
 def test_every_kind_of_data_can_be_fitted(covariance_type, shape, change):
     """The same with the kinds of data named, and the number of rows ordinary."""
     rng = np.random.default_rng(0)
-    case = Case(change(rng, shape(rng, 40, 3)), None, 4)
-    mixture, said = fit(case.X, n_components=4, covariance_type=covariance_type)
+    case = Case(change(rng, shape(rng, 30, 3)), None, 3)
+    mixture, said = fit(case.X, n_components=3, covariance_type=covariance_type)
     check_sound(mixture, case.X)
     assert said & {CONSTANT, COPIES} == case.warnings_due()
 

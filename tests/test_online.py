@@ -172,12 +172,15 @@ def test_the_size_of_batches_matters_little(size):
 
 
 @pytest.mark.parametrize(
-    "code", ["EEI", "VEI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
+    ("code", "equal_weights"),
+    [
+        *((code, False) for code in ("EEI", "VEI", "VEE", "EVE", "VVE", "EEV", "VEV")),
+        *((code, True) for code in ("VEI", "EVE", "EVV")),
+    ],
 )
-@pytest.mark.parametrize("equal_weights", [False, True])
 def test_streams_of_any_family(code, equal_weights):
-    X = rows(4, 3, 3, 30_000, distance=4.0)
-    options = {"covariance_type": code, "equal_weights": equal_weights}
+    X = rows(4, 3, 3, 25_000, distance=4.0)
+    options = {"covariance_type": code, "equal_weights": equal_weights, "n_swaps": 0}
     mixture = stream(GaussianMixture(3, **options), X)
     best = GaussianMixture(3, **options).fit(X)
     assert best.score(X) - mixture.score(X) < 2e-3

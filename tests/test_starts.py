@@ -107,11 +107,11 @@ def test_starts_do_not_depend_on_units(factor, init_params):
 # ---- determinism ----
 @each_covariance_type
 @pytest.mark.parametrize("init_params", NAMED_STARTS)
-@pytest.mark.parametrize("n_init", [1, 3])
+@pytest.mark.parametrize("n_init", [1, 2])
 def test_same_random_state_same_result(covariance_type, init_params, n_init):
     parameters = {"covariance_type": covariance_type, "init_params": init_params}
     parameters |= {"n_init": n_init, "random_state": 7, "tol": 1e-3}
-    # Of three components the best of three starts has one of a single row.
+    # Of three components the best of several starts has one of a single row.
     mixture = GaussianMixture(2, **parameters).fit(BLUR)
     assert_identical(mixture, GaussianMixture(2, **parameters).fit(BLUR))
     assert_identical(mixture, mixture.fit(BLUR))
@@ -224,7 +224,7 @@ def test_n_init_keeps_the_best():
 
 def test_further_starts_of_auto_are_others():
     one = GaussianMixture(5, random_state=0).fit(BLUR)
-    many = GaussianMixture(5, n_init=10, random_state=0).fit(BLUR)
+    many = GaussianMixture(5, n_init=5, random_state=0).fit(BLUR)
     assert many.lower_bound_ > one.lower_bound_ + 1e-3
 
 

@@ -240,19 +240,19 @@ def global_state():
 def test_default_fits_at_once_leave_the_filters_of_warnings_alone():
     # Their starts are k-means; what that does to BLAS is up to scikit-learn.
     filters = list(warnings.filters)
-    rows = X[:5000]
+    rows = X[:1000]
     mixtures = [GaussianMixture(k, tol=1, max_iter=5) for k in (2, 3)]
     expected = [mixture.fit(rows).means_ for mixture in mixtures]
     with ThreadPoolExecutor(4) as pool:
         answers = list(
-            pool.map(lambda mixture: clone(mixture).fit(rows).means_, mixtures * 50)
+            pool.map(lambda mixture: clone(mixture).fit(rows).means_, mixtures * 25)
         )
     for index, means in enumerate(answers):
         np.testing.assert_allclose(means, expected[index % 2], rtol=1e-9)
     assert warnings.filters == filters
 
 
-@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 @pytest.mark.parametrize("n", [1, 2, 16])
 @pytest.mark.parametrize("at", [0, 3, 20])
 def test_an_error_in_a_chunk_passes_through(monkeypatch, use_threads, error, n, at):
