@@ -386,9 +386,9 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     one_step = problem.family.form.closed and problem.source.complete
     if start.n_components == 1 and max_iter > 0 and one_step and not problem.noise:
         return problem.single_gaussian()
-    # In steps of one call complete rows of a file would be summed in another order than
-    # those in memory.
-    unseen = not (problem.source.complete or monitor.sees_iterations or pause)
+    # Steps of one call differ in rounding from those one by one, and a fit shall not
+    # depend on who is shown it, nor on whether its complete rows lie in a file.
+    unseen = not (problem.source.complete or monitor.sees_iterations)
     if accelerated and unseen:
         start, *way = problem.leaps_in_one_call(start, tol, max_iter)
         climb = Climb(problem, start, max_iter, monitor)

@@ -57,6 +57,8 @@ class Monitor:
     n_starts : int
     """
 
+    sees_iterations = True
+
     def __init__(self, estimator, context, attributes, n_starts):
         self._estimator = estimator
         self._context = context if hasattr(estimator, "_skl_callbacks") else None
@@ -86,11 +88,6 @@ class Monitor:
                 task_name=task_name, max_subtasks=max_subtasks
             )
             self._run.call_on_fit_task_begin(estimator=self._estimator)
-
-    @property
-    def sees_iterations(self):
-        """Whether it makes a difference that it is shown each state."""
-        return bool(self._verbose) or self._context is not None
 
     def iteration(self, fit):
         """Note a state; return whether a callback asks to stop."""
@@ -150,7 +147,7 @@ class Monitor:
 class Silent:
     """Follows a run of EM and says nothing."""
 
-    sees_iterations = False
+    sees_iterations = False  # what nobody sees may be done in one call
 
     def iteration(self, fit):
         """Return that nobody asks to stop."""
@@ -167,11 +164,6 @@ class GridMonitor(Monitor):
         """Note that the fit of a model of a family begins."""
         self._family = family
         self._begin(name, "model", 0)
-
-    @property
-    def sees_iterations(self):
-        """Whether it makes a difference that it is shown each state."""
-        return self._verbose > 1
 
     def iteration(self, fit):
         """Note a state; return that nobody asks to stop."""

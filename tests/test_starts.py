@@ -225,7 +225,8 @@ def test_n_init_keeps_the_best():
 def test_further_starts_of_auto_are_others():
     one = GaussianMixture(5, random_state=0).fit(BLUR)
     many = GaussianMixture(5, n_init=5, random_state=0).fit(BLUR)
-    assert many.lower_bound_ > one.lower_bound_ + 1e-3
+    # The first run gave a row a component of its own.
+    assert (len(one.degenerate_), len(many.degenerate_)) == (1, 0)
 
 
 @pytest.mark.parametrize(
