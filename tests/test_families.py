@@ -373,9 +373,13 @@ def test_any_data_can_be_fitted(code, problem):
     np.testing.assert_allclose(mixture.predict_proba(X).sum(axis=1), 1)
 
 
-# The race is checked with the families that all other tests have.
+# The race is checked with the families of all other tests. How many steps are made at
+# the end is a matter of rounding, which shows far from 15 rows of 30 features.
 @parametrize_with_checks(
-    [GaussianMixture(2, covariance_type=code, init_params="bisect") for code in NEW]
+    [
+        GaussianMixture(2, covariance_type=code, init_params="bisect", max_iter=3)
+        for code in NEW
+    ]
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Features .* have one value only:UserWarning")
