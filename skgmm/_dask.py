@@ -1,8 +1,10 @@
 """Rows in Dask collections: blocks are summed where they are, and sums meet."""
 
 import copy
+import pickle
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
+from operator import add
 from uuid import uuid4
 
 import numpy as np
@@ -11,10 +13,14 @@ from sklearn.utils.random import sample_without_replacement
 from ._frame import Frame, extremes, power_sums
 from ._sources import ArraySource
 from ._statistics import Statistics
+from ._sums import Sums
 from ._threads import inline
 
 # Sums that are added by one task.
 _BRANCHES = 8
+
+# Sums after which is looked anew where the blocks lie: workers come and go.
+_SUMS_OF_A_LOOK = 20
 
 
 def is_lazy(X):
@@ -182,13 +188,16 @@ class LazyRows:
         leaves out is carried along, so the sums do not depend on who adds what.
         """
         call, schedule = self._call(function, arguments), self._schedule()
-        keys = self._keys(parts)
-        tasks = [
-            (_sum_of_blocks, [keys[index] for index in group])
-            for group in self._groups(schedule)
-        ]
-        sums = self._run(schedule, call, tasks, _BRANCHES)
-        return [total + rest for total, rest in _sum_of_sums(sums)]
+        groups, held = self._holders.now(schedule)
+        total = None
+        if held:
+            total = self._sum_held(schedule, call, groups, held, parts)
+        if total is None:  # nobody holds them, or not any more
+            self._holders.forget()
+            keys = self._keys(parts)
+            tasks = [(_sum_of_blocks, [keys[i] for i in group]) for group in groups]
+            total = _sum(self._run(schedule, self._graph(), call, tasks, _BRANCHES))
+        return total.arrays()
 
     def summed_by(self, mixture, method):
         """Return what a method of a mixture sums over weighted rows."""
@@ -206,7 +215,7 @@ class LazyRows:
 
     def _each(self, call, parts=None):
         tasks = [(_on_block, keys) for keys in self._keys(parts)]
-        return self._run(self._schedule(), call, tasks)
+        return self._run(self._schedule(), self._graph(), call, tasks)
 
     def _keys(self, parts):
         """Return what makes the arguments of the blocks."""
@@ -223,10 +232,36 @@ class LazyRows:
 
         return get_scheduler(collections=[self.stored])
 
-    def _groups(self, schedule):
+    def _sum_held(self, schedule, call, groups, held, parts):
+        """Return the sum over what workers hold; None if some do not any more."""
+        import cloudpickle
+
+        graph = {future.key: future for future in held}
+        parts = [parts and [parts[index] for index in group] for group in groups]
+        tasks = [
+            (_sum_of_held, [future.key, of_group])
+            for future, of_group in zip(held, parts, strict=True)
+        ]
+        call = cloudpickle.dumps(call)  # the scheduler need not look into it
+        return _sum(self._run(schedule, graph, call, tasks, _BRANCHES))
+
+    @cached_property
+    def _holders(self):
+        return Holders(self)
+
+    def held(self, client, groups):
+        """Return the futures of groups of blocks, which stay where they are."""
+        name, keys = f"skgmm-{uuid4().hex}", self._keys(None)
+        graph = self._graph() | {
+            (name, index): (Held, [keys[i] for i in group])
+            for index, group in enumerate(groups)
+        }
+        wanted = [(name, index) for index in range(len(groups))]
+        return client.get(graph, wanted, sync=False)
+
+    def groups(self, client):
         """Return lists of indices of blocks that lie together: one a thread."""
         futures = self.blocks.futures()
-        client = getattr(schedule, "__self__", None)
         if client is None or not any(futures):
             return [[index] for index in range(len(futures))]
         holders = client.who_has([future for future in futures if future])
@@ -245,25 +280,70 @@ class LazyRows:
             groups += [load[thread::threads] for thread in range(threads)]
         return groups
 
-    def _run(self, schedule, call, tasks, most=None):
+    def _graph(self):
+        """Return what makes the blocks and their weights."""
+        return self.blocks.graph | (self.weights.graph if self.weights else {})
+
+    def _run(self, schedule, graph, call, tasks, most=None):
         """Return the results of tasks, added until there are so few at most.
 
         Tasks are pairs, ``function(call, argument)``.
         """
-        name = f"skgmm-{uuid4().hex}"
-        graph = self.blocks.graph | (self.weights.graph if self.weights else {})
-        graph[name, "call"] = call  # travels once, and from worker to worker
+        name, graph = f"skgmm-{uuid4().hex}", dict(graph)
+        if len(tasks) > _BRANCHES:  # it travels once, and from worker to worker
+            graph[name, "call"] = call
+            call = name, "call"
         keys = [(name, index) for index in range(len(tasks))]
         for key, (function, argument) in zip(keys, tasks, strict=True):
-            graph[key] = function, (name, "call"), argument
+            graph[key] = function, call, argument
         while most is not None and len(keys) > most:
             groups = [keys[at : at + most] for at in range(0, len(keys), most)]
             keys = [(name, len(graph) + index) for index in range(len(groups))]
             graph |= {
-                key: (_sum_of_sums, group)
-                for key, group in zip(keys, groups, strict=True)
+                key: (_sum, group) for key, group in zip(keys, groups, strict=True)
             }
         return schedule(graph, keys)
+
+
+class Held:
+    """Blocks, each with its weights, that one thread of a worker sums.
+
+    The worker keeps them for as long as the driver keeps the future: so a sum is a task
+    a thread that depends on one thing, and not on every block.  They are those that the
+    worker has in memory anyhow.  What travels elsewhere is empty, as the rows should
+    stay where they are.
+    """
+
+    def __init__(self, blocks=()):
+        self.blocks = blocks
+
+    def __reduce__(self):
+        return Held, ()
+
+
+class Holders:
+    """Who holds the blocks of rows, as it was lately: workers come and go."""
+
+    def __init__(self, rows):
+        self._rows = rows
+        self._latest = None
+        self.forget()
+
+    def forget(self):
+        """Look anew at the next sum."""
+        self._sums = 0
+
+    def now(self, schedule):
+        """Return groups of indices of blocks, and the futures of `Held`, if any."""
+        if self._sums % _SUMS_OF_A_LOOK == 0:
+            client = getattr(schedule, "__self__", None)
+            groups = self._rows.groups(client)
+            held = []
+            if client is not None and all(self._rows.blocks.futures()):
+                held = self._rows.held(client, groups)
+            self._latest = groups, held
+        self._sums += 1
+        return self._latest
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,26 +465,23 @@ def _on_rows(function, dtype, shared, block, weight, *part):
 
 
 def _sum_of_blocks(call, blocks):
-    return _sum_of_sums(
-        [(np.asarray(array), 0.0) for array in _on_block(call, arguments)]
-        for arguments in blocks
+    return reduce(add, (Sums.of(_on_block(call, arguments)) for arguments in blocks))
+
+
+def _sum_of_held(call, argument):
+    held, parts = argument
+    if not held.blocks:
+        return None
+    more = [[]] * len(held.blocks) if parts is None else [[part] for part in parts]
+    pairs = zip(held.blocks, more, strict=True)
+    return _sum_of_blocks(
+        pickle.loads(call), [[*block, *part] for block, part in pairs]
     )
 
 
-def _sum_of_sums(parts):
-    """Return the sums of lists of arrays, each with what rounding has left out."""
-    return reduce(lambda *two: [_plus(*pair) for pair in zip(*two, strict=True)], parts)
-
-
-def _plus(one, other):
-    """Return the sum of two sums and their rests (Knuth's two-sum)."""
-    (a, rest), (b, other_rest) = one, other
-    total = a + b
-    with np.errstate(invalid="ignore"):
-        b_seen = total - a
-        left_out = (a - (total - b_seen)) + (b - b_seen)
-    rest = rest + other_rest + np.where(np.isfinite(total), left_out, 0.0)
-    return total, rest
+def _sum(parts):
+    """Return the sum of `Sums`; None if one of them is."""
+    return None if any(part is None for part in parts) else reduce(add, parts)
 
 
 def _size(block, weight):

@@ -1,7 +1,9 @@
 """Dask collections: the answers of memory, nothing gathered, workers that die."""
 
+import functools
 import math
 import os
+import pickle
 import signal
 import sys
 import warnings
@@ -16,7 +18,8 @@ from strategies import TYPES, case
 
 import skgmm._em
 from skgmm import GaussianMixture, GaussianMixtureIC
-from skgmm._dask import LazyRows, _sum_of_sums
+from skgmm._dask import Held, LazyRows, _sum
+from skgmm._sums import Sums
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -221,11 +224,17 @@ def assert_same_choice(lazy, memory):
     np.testing.assert_allclose(lazy.means_, memory.means_, rtol=1e-5)
 
 
-@pytest.mark.parametrize("criterion", ["bic", "icl"])
-@collections
+@functools.cache
+def searched_in_memory(**parameters):
+    return searched(X, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("collection", "criterion"), [(array, "bic"), (frame, "bic"), (unknown, "icl")]
+)
 def test_a_grid_chooses_as_in_memory(collection, criterion):
     options = {"criterion": criterion, "max_iter": 2000}
-    lazy, memory = searched(collection(), **options), searched(X, **options)
+    lazy, memory = searched(collection(), **options), searched_in_memory(**options)
     assert_same_choice(lazy, memory)
     assert isinstance(lazy.predict(collection()), da.Array)
 
@@ -317,24 +326,26 @@ def test_wrong_number_of_features():
 def test_sums_do_not_depend_on_who_adds_what(seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(40, 5)) * 10.0 ** rng.integers(-8, 8, size=(40, 1))
-    values = [[(row, 0.0)] for row in np.concatenate([values, -values[::2]])]
+    rows = np.concatenate([values, -values[::2]])
+    values = [Sums.of([row[0], row[1:].reshape(2, 2)]) for row in rows]
 
     def total(parts):
-        [(sums, rest)] = _sum_of_sums(parts)
-        return sums + rest
+        one, others = _sum(parts).arrays()
+        assert others.shape == (2, 2)
+        return [one, *others.ravel()]
 
-    exact = [math.fsum(column) for column in np.array([v[0][0] for v in values]).T]
+    exact = [math.fsum(column) for column in rows.T]
     np.testing.assert_array_equal(total(values), exact)
     order = rng.permutation(len(values))
     cuts = np.sort(rng.integers(1, len(values), size=5))
     groups = [part for part in np.split(order, cuts) if len(part)]
-    parts = [_sum_of_sums([values[i] for i in part]) for part in groups]
+    parts = [_sum([values[i] for i in part]) for part in groups]
     np.testing.assert_array_equal(total(parts), exact)
 
 
 def test_sums_that_are_infinite_stay_so():
-    [(total, rest)] = _sum_of_sums([[(1.0, 0.0)], [(-np.inf, 0.0)], [(2.0, 0.0)]])
-    assert total + rest == -np.inf
+    [total] = _sum([Sums.of([value]) for value in (1.0, -np.inf, 2.0)]).arrays()
+    assert total == -np.inf
 
 
 # ---- workers: a client is everybody's scheduler from here on ----
@@ -386,10 +397,28 @@ def test_a_grid_on_workers(client):
     assert lazy.feature_names_in_.tolist() == NAMES
 
 
+def moments_of_a_block(rows, weight):
+    return weight.sum(), weight @ rows
+
+
+@workers
+def test_what_has_moved_is_summed_all_the_same(client):
+    source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
+    count, first = source.summed(moments_of_a_block)
+    holders = source._holders
+    groups, futures = holders._latest
+    assert 0 < len(futures) <= 2
+    holders._latest = groups, client.scatter([Held()] * len(futures))
+    again, again_first = source.summed(moments_of_a_block)
+    assert (again, again_first.tolist()) == (count, first.tolist())
+    assert count == len(X)
+    assert pickle.loads(pickle.dumps(Held([(X, None)]))).blocks == ()
+
+
 @workers
 def test_a_worker_sums_its_blocks_in_one_task(client):
     source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
-    groups = source._groups(client.get)
+    groups = source.groups(client)
     assert sorted(index for group in groups for index in group) == list(range(10))
     assert len(groups) <= 2
     holders = client.who_has(source.stored)
@@ -398,7 +427,7 @@ def test_a_worker_sums_its_blocks_in_one_task(client):
             *(set(holders[source.blocks.keys[index]]) for index in group)
         )
     lazy = LazyRows.of(array(), lambda rows: None, None).weighted(None)
-    assert lazy._groups(client.get) == [[index] for index in range(5)]
+    assert lazy.groups(client) == [[index] for index in range(5)]
 
 
 @workers
