@@ -1,23 +1,26 @@
 """Dask on one machine: speed-up by workers, overhead of an iteration, against Spark.
 
     python benchmarks/clusters.py [--rows 5000000] [--spark-rows 1000000]
-        [--only workers overhead spark] [--output clusters.json]
+        [--only workers limit overhead spark] [--output clusters.json]
 
 The rows are made where they stay, in 64 blocks.  An iteration is timed as the
 difference of a long fit and a short one, from the same start, by plain steps; workers
-take turns.  Overhead is an iteration on blocks of 100 rows.  Spark is used if
-SPARK_PYTHON names a Python that has it, see `competitors/spark_.py`.
+take turns.  The limit is what two processes that know nothing of each other gain over
+one, each on half of the rows.  Overhead is an iteration on blocks of 100 rows.  Spark
+is used if SPARK_PYTHON names a Python that has it, see `competitors/spark_.py`.
 """
 
 import argparse
 import json
 import logging
+import multiprocessing
 import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import threadpoolctl
 from competitors import spark_
 from files import N_COMPONENTS, N_FEATURES, truth
 from provenance import provenance
@@ -34,7 +37,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--spark-rows", type=int, default=1_000_000)
-    parts = {"workers": workers, "overhead": overhead, "spark": spark}
+    parts = {
+        "workers": workers,
+        "limit": limit,
+        "overhead": overhead,
+        "spark": spark,
+    }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--output", type=Path, default=Path("clusters.json"))
     arguments = parser.parse_args()
@@ -136,6 +144,51 @@ def workers(arguments):
             flush=True,
         )
     return cells
+
+
+def limit(arguments):
+    """Return how many times faster two processes are than one, without Dask.
+
+    Each has half of the rows, so that one alone takes half of the time for all.
+    """
+    spawn, cells = multiprocessing.get_context("spawn"), []
+    for kind in ("diag", "full"):
+        times = {n: [] for n in WORKERS}
+        for _ in range(TURNS):
+            for n in WORKERS:
+                times[n].append(at_once(spawn, n, arguments.rows // 2, kind))
+        one, two = (float(np.median(times[n])) for n in WORKERS)
+        cells.append({"covariance_type": kind, "seconds": times, "gain": 2 * one / two})
+        print(
+            f"{kind:5} two processes at once: {2 * one / two:.2f} times one", flush=True
+        )
+    return cells
+
+
+def at_once(spawn, n_processes, n_rows, covariance_type):
+    """Return the seconds of an iteration, the mean of processes that run at once."""
+    barrier, queue = spawn.Barrier(n_processes), spawn.Queue()
+    arguments = n_rows, covariance_type, barrier, queue
+    processes = [
+        spawn.Process(target=alone, args=arguments) for _ in range(n_processes)
+    ]
+    for process in processes:
+        process.start()
+    seconds = [queue.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return float(np.mean(seconds))
+
+
+def alone(n_rows, covariance_type, barrier, queue):
+    """Put the seconds of an iteration on rows of its own, on one thread."""
+    size = n_rows // (BLOCKS // 2)
+    rows = np.concatenate([made([seed], size) for seed in range(BLOCKS // 2)])
+    warnings.simplefilter("ignore")
+    with threadpoolctl.threadpool_limits(1):
+        plain(covariance_type, FEW).fit(rows[:size])
+        barrier.wait()
+        queue.put(seconds_of_an_iteration(rows, covariance_type)[0])
 
 
 def overhead(arguments):
