@@ -567,11 +567,16 @@ def test_a_family_of_ones_own():
     np.testing.assert_allclose(mixture.score_samples(problem.X), log_density)
 
 
-def test_compiled_steps_are_those_of_the_registry_only():
+def test_compiled_steps_are_those_of_the_registry_only(monkeypatch):
     """Also where a family has the code or the name of another."""
     namesake = replace(FAMILIES["diag"], covariances=shared_first_variance)
-    for family in (OWN, namesake, factor_analysers(1)):
+    uncoded = replace(OWN, code="VIV")
+    for family in (OWN, namesake, uncoded, factor_analysers(1)):
         assert family.steps is None
+    # A line more in the table: steps go by the code, which the first family has.
+    monkeypatch.setitem(FAMILIES, "own", OWN)
+    assert OWN.as_parameter == "own"
+    assert OWN.steps is replace(OWN, equal_weights=True).steps is None
     for code in CODES:
         assert family_named(code).steps == (code, False)
         assert family_named(code, equal_weights=True).steps == (code, True)

@@ -181,9 +181,14 @@ class Family:
     def steps(self):
         """Its code, and whether weights are equal, for compiled steps.
 
-        None for what is not of the registry: these steps would not be its own.
+        None for what is not the registry's family of this code: these steps would
+        not be its own.
         """
-        return (self.code, self.equal_weights) if self._registered else None
+        from . import FAMILIES
+
+        first = FAMILIES.get(self.code)
+        own = self == (first and replace(first, equal_weights=self.equal_weights))
+        return (self.code, self.equal_weights) if own else None
 
     # ---- estimation -------------------------------------------------------
     def maximise(self, statistics, regularisation, previous=None):
