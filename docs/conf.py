@@ -1,6 +1,11 @@
 """Settings of the documentation: ``sphinx-build -W docs build/docs``."""
 
+import sys
+from pathlib import Path
+
 import skgmm
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
 
 project = "skgmm"
 author = "the skgmm developers"
@@ -9,12 +14,15 @@ release = version = skgmm.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
+    "mathml",
     "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "gallery/*.ipynb"]
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["skgmm.css"]
 html_theme = "furo"
 html_title = f"skgmm {release}"
 
@@ -32,4 +40,5 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "remove_config_comments": True,
+    "write_computation_times": False,
 }

@@ -12,7 +12,7 @@ from ._base import Family
 def factor_analysers(n_factors, *, equal_weights=False) -> Family:
     r"""Return the family of mixtures of factor analysers, for hundreds of features.
 
-    The covariance of a component is :math:`\Lambda_k \Lambda_k' + \Psi_k` with q
+    The covariance of a component is :math:`\Lambda_k \Lambda_k^\top + \Psi_k` with q
     columns of loadings :math:`\Lambda_k` and a diagonal matrix :math:`\Psi_k`: its rows
     are :math:`\mu_k + \Lambda_k h + e`, with standard normal factors h and noise e of
     variances :math:`\Psi_k` [1]_ [2]_.  Time and memory of an iteration grow linearly
@@ -41,10 +41,11 @@ def factor_analysers(n_factors, *, equal_weights=False) -> Family:
     ``covariances_`` has shape (n_components, n_features, q + 1): the loadings are
     ``covariances_[:, :, :q]``, the variances of the noise ``covariances_[:, :, q]``.
     Loadings are determined up to a rotation of the factors; those of a fit are turned
-    so that :math:`\Lambda_k' \Psi_k^{-1} \Lambda_k` is diagonal, in descending order,
-    and the largest entry of each column of :math:`\Psi_k^{-1/2} \Lambda_k` is positive.
+    so that :math:`\Lambda_k^\top \Psi_k^{-1} \Lambda_k` is diagonal, in descending
+    order, and the largest entry of each column of :math:`\Psi_k^{-1/2} \Lambda_k` is
+    positive.
     ``precisions_`` has the same shape, with B and the precisions of the noise: the
-    inverse is :math:`\Psi_k^{-1} - B_k B_k'`.
+    inverse is :math:`\Psi_k^{-1} - B_k B_k^\top`.
     ``precisions_cholesky_`` is of the matrices, as is `GaussianMixture.marginal` of
     all features: both take time and memory with the square of D and more.
 

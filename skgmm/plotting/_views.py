@@ -136,7 +136,7 @@ def _projection(mixture):
 def separating_directions(mixture, n_directions=2):
     r"""Return the directions in which the components of a mixture differ most.
 
-    They maximise :math:`v' M v` at :math:`v' \Sigma v = 1`, where
+    They maximise :math:`v^\top M v` at :math:`v^\top \Sigma v = 1`, where
     :math:`M = B \Sigma^{-1} B + \sum_k \pi_k (\Sigma_k - W) \Sigma^{-1} (\Sigma_k - W)`
     has the scatter :math:`B` of the means and the differences of the covariances from
     their mean :math:`W`; :math:`\Sigma = B + W` [1]_.
