@@ -41,4 +41,5 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "remove_config_comments": True,
     "write_computation_times": False,
+    "image_srcset": ["2x"],  # for print
 }

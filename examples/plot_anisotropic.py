@@ -26,4 +26,5 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained"
 for ax, mixture, name in (axes[0], ours, "skgmm"), (axes[1], theirs, "scikit-learn"):
     MixtureDisplay.from_estimator(mixture, X, ax=ax, masses=(), legend=False)
     ax.set_title(f"{name}: {mixture.score(X):.3f} nats per row")
+    ax.label_outer()
     print(f"{name:12} {mixture.score(X):.3f}")

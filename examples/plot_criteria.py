@@ -33,7 +33,7 @@ for n_clusters in range(best.n_components_, 0, -1):
 
 # %%
 # The criterion, the components that it chose, and two clusters.
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 CriterionDisplay.from_estimator(best, ax=axes[0])
 for ax, labels, title in (
     (axes[1], best.predict(X), f"{best.n_components_} components"),

@@ -19,9 +19,10 @@ flat = rng.normal(size=(200, 2)) @ [[2.0, -0.6], [0.0, 0.4]] + [1.0, 5.0]
 X = np.concatenate([long, flat])
 
 fits = {}
-fig, axes = plt.subplots(1, 4, figsize=(13, 3.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(10, 3.4), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("full", "tied", "diag", "spherical"), strict=True):
     fits[name] = GaussianMixture(2, covariance_type=name).fit(X)
     MixtureDisplay.from_estimator(fits[name], X, ax=ax, masses=(), legend=False)
     ax.set_title(f"{name}: BIC {fits[name].bic(X):.0f}")
+    ax.label_outer()
     print(f"{name:10} {fits[name].bic(X):8.1f}")

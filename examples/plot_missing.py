@@ -40,7 +40,7 @@ filled = {
     "a draw": drawn.fit_transform(rows),
 }
 fig, axes = plt.subplots(
-    1, 3, figsize=(12, 4), layout="constrained", sharex=True, sharey=True
+    1, 3, figsize=(10, 3.6), layout="constrained", sharex=True, sharey=True
 )
 for ax, (title, table) in zip(axes, filled.items(), strict=True):
     MixtureDisplay.from_estimator(mixture, masses=(), deviations=(1, 2), ax=ax)

@@ -27,7 +27,7 @@ print(binned.summary())
 # Without weights the bins alone say nothing of how many rows are in them.
 careless = GaussianMixture(2).fit(middles)
 fig, axes = plt.subplots(
-    1, 3, figsize=(11, 3.4), sharex=True, sharey=True, layout="constrained"
+    1, 3, figsize=(10, 3.4), sharex=True, sharey=True, layout="constrained"
 )
 everything = rows[:, np.newaxis]
 for ax, mixture, title in (
@@ -37,3 +37,4 @@ for ax, mixture, title in (
 ):
     MixtureDisplay.from_estimator(mixture, everything, ax=ax, legend=False)
     ax.set_title(title)
+    ax.label_outer()

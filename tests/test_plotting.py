@@ -5,6 +5,7 @@ import sys
 import warnings
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sklearn.mixture
@@ -841,3 +842,34 @@ def test_uncertainty_of_many_rows_and_features(iris):
         UncertaintyDisplay.from_estimator(mixture, X, features=[0, 1, 2])
     with pytest.raises(ValueError, match=r"kind must be one of .*got 'best'"):
         display.plot(kind="best")
+
+
+def test_pictures_fit_a_column(geyser):
+    """Axis labels are not clipped 8 cm wide; one iteration has one tick."""
+    mixture, X = geyser
+    draw = {
+        ConvergenceDisplay: {"gap": 0.0},
+        MixtureDisplay: {"X": X},
+        UncertaintyDisplay: {"X": X},
+    }
+    for display, options in draw.items():
+        fig, ax = plt.subplots(figsize=(3.15, 2.5), layout="constrained")
+        display.from_estimator(mixture, ax=ax, **options)
+        fig.draw_without_rendering()
+        for label in ax.xaxis.label, ax.yaxis.label:
+            box = label.get_window_extent()
+            assert fig.bbox.x0 <= box.x0 < box.x1 <= fig.bbox.x1
+            assert fig.bbox.y0 <= box.y0 < box.y1 <= fig.bbox.y1
+    again = GaussianMixture(2, init_params=mixture).fit(X)
+    ax = ConvergenceDisplay.from_estimator(again).ax_
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert ticks == list(range(1, again.n_iter_ + 1))
+
+
+def test_ellipses_stand_out_from_rows_of_their_colour(geyser):
+    mixture, X = geyser
+    for ellipses in MixtureDisplay.from_estimator(mixture, X).ellipses_:
+        [edge] = ellipses.get_path_effects()
+        assert edge._gc["foreground"] == "white"
+        assert edge._gc["linewidth"] > ellipses.get_linewidths()[0]

@@ -104,11 +104,11 @@ class ConvergenceDisplay:
             )
         ax = one_axes(ax, f"{type(self).__name__}.plot", figsize=(6.4, 4))
         passes, values = np.arange(1, len(bounds) + 1), bounds
-        label = "objective (nats per observation)"
+        label = "objective\n(nats per observation)"  # one line is too long for a column
         if gap is not False:
             values = (bounds[-1:] if gap is True else gap) - bounds
             passes, values = passes[values > 0], values[values > 0]
-            label = "gap to the end (nats per observation)"
+            label = "gap to the end\n(nats per observation)"
         # Curves that share axes differ in their lines, in grey too.
         index = len(ax.get_lines()) // 2
         options = {"linestyle": LINES[index % len(LINES)], "label": self.name}
@@ -129,7 +129,7 @@ class ConvergenceDisplay:
         if gap is not False:
             ax.set_yscale("log")
         ax.set(xlabel="iteration", ylabel=label)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if self.name is not None or self.converged is False:
             ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure

@@ -72,6 +72,7 @@ def line_panel(
 ):
     """Draw a mixture in one dimension; return the artists by name."""
     from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import withStroke
 
     live = np.flatnonzero(mixture.weights > 0)
     means, sd = mixture.means[:, 0], deviations_of(mixture)[:, 0]
@@ -128,7 +129,13 @@ def line_panel(
     if 1 < len(live) <= 20 and not small:
         artists["numbers"] = [
             ax.text(
-                means[k], 0.02 * top, f" {k}", fontsize=8, color="0.15", clip_on=True
+                means[k],
+                0.02 * top,
+                f" {k}",
+                fontsize=8,
+                color="0.15",
+                clip_on=True,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
             )
             for k in live
         ]
@@ -230,8 +237,12 @@ def _scatter(ax, points, colours, small, scatter_kw):
 
 
 def _ellipses(ax, mixture, colours, deviations, small):
-    """Draw the ellipses of each component, one collection for each radius."""
+    """Draw the ellipses of each component, one collection for each radius.
+
+    Light edges set them off from rows of the same colour.
+    """
     from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import withStroke
 
     live = np.flatnonzero(mixture.weights > 0)
     roots = np.linalg.cholesky(mixture.covariances.dense()[live])
@@ -246,6 +257,7 @@ def _ellipses(ax, mixture, colours, deviations, small):
                 colors=colours[live],
                 linestyles=[LINES[index % len(LINES)]],
                 linewidths=width,
+                path_effects=[withStroke(linewidth=2.2 * width, foreground="white")],
                 label=f"{radius:g} sd",
                 zorder=3,
             )
