@@ -55,6 +55,12 @@ class Monitor:
     attributes : callable
         ``attributes(fit) -> dict`` of the fitted attributes at a state.
     n_starts : int
+
+    Attributes
+    ----------
+    sees_iterations : bool
+        Whether states may be shown to somebody; where not, they need not be made one
+        by one.
     """
 
     sees_iterations = True
@@ -147,7 +153,7 @@ class Monitor:
 class Silent:
     """Follows a run of EM and says nothing."""
 
-    sees_iterations = False  # what nobody sees may be done in one call
+    sees_iterations = False
 
     def iteration(self, fit):
         """Return that nobody asks to stop."""

@@ -123,9 +123,13 @@ class Family:
     @property
     def _registered(self):
         """Whether it is one of the package's."""
+        return self._is_entry(self.name)
+
+    def _is_entry(self, key):
+        """Tell whether the table of families has it by a name or code."""
         from . import FAMILIES
 
-        twin = FAMILIES.get(self.name)
+        twin = FAMILIES.get(key)
         return self == (twin and replace(twin, equal_weights=self.equal_weights))
 
     @property
@@ -184,10 +188,7 @@ class Family:
         None for what is not the registry's family of this code: these steps would
         not be its own.
         """
-        from . import FAMILIES
-
-        first = FAMILIES.get(self.code)
-        own = self == (first and replace(first, equal_weights=self.equal_weights))
+        own = self._is_entry(self.code)
         return (self.code, self.equal_weights) if own else None
 
     # ---- estimation -------------------------------------------------------
