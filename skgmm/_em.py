@@ -99,8 +99,12 @@ class Problem:
 
     def log_likelihood(self, fit):
         """Return the log-likelihood of all rows, in the user's units, unpenalised."""
-        total = fit.objective * self.source.total_weight
-        return total - self.regularisation.log_penalty(fit.mixture)
+        return self.log_likelihood_of(fit.mixture, fit.objective)
+
+    def log_likelihood_of(self, mixture, objective):
+        """Return the log-likelihood of all rows under a mixture of such an objective."""
+        total = objective * self.source.total_weight
+        return total - self.regularisation.log_penalty(mixture)
 
     def maximisation(self, statistics, previous=None):
         """Return the mixture of greatest expected likelihood.
@@ -360,7 +364,9 @@ class Runs:
     rest: Rest | None = None
 
 
-def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
+def em(
+    problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None, fast=False
+):
     """Climb from a start by turns of expectation and maximisation.
 
     Parameters
@@ -377,6 +383,9 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
         Whether steps are extrapolated.
     pause : callable, optional
         ``pause(rest)`` is called between steps.
+    fast : bool, default=False
+        Whether complete rows may be climbed on in one call too: see to it then that
+        they are always in memory.
 
     Returns
     -------
@@ -389,14 +398,22 @@ def em(problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None):
     # Steps of one call differ in rounding from those one by one, and a fit shall not
     # depend on who is shown it, nor on whether its complete rows lie in a file.
     unseen = not (problem.source.complete or monitor.sees_iterations)
-    if accelerated and unseen:
-        start, *way = problem.leaps_in_one_call(start, tol, max_iter)
-        climb = Climb(problem, start, max_iter, monitor)
-        climb.note(*way)
-    else:
-        climb = Climb(problem, start, max_iter, monitor, pause)
+    if accelerated and (fast or unseen):
+        start = _in_one_call(problem, start, tol, max_iter, monitor)
+    climb = Climb(problem, start, max_iter, monitor, pause)
     (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
     return climb.fit
+
+
+def _in_one_call(problem, start, tol, max_iter, monitor):
+    """Return where leaps in one call lead, as far as they are possible."""
+    mixture, way, converged = problem.leaps_in_one_call(start, tol, max_iter)
+    statistics, objective = problem.expectation(mixture)
+    way = (*way[:-1], objective)
+    end = Fit(mixture, objective, statistics, way[1:], converged)
+    for n_iter, value in enumerate(way):
+        monitor.iteration(replace(end, objective=value, history=way[1 : n_iter + 1]))
+    return Rest(end)
 
 
 class Climb:
@@ -421,11 +438,6 @@ class Climb:
             self.pace = Pace()
             statistics, self.first = problem.expectation(start)
             self.fit = self._seen(Fit(start, self.first, statistics))
-
-    def note(self, objectives, converged):
-        """Note the objectives on the way to where it begins; it may be the end."""
-        history = (*objectives[1:-1], self.first) if len(objectives) > 1 else ()
-        self.fit = replace(self.fit, history=history, converged=converged)
 
     @property
     def goes_on(self):

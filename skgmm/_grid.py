@@ -2,19 +2,24 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from ._criteria import NEED_ENTROPY, Evidence
+from ._criteria import CRITERIA, NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._noise import n_parameters
-from ._search import Starts, fit_model
+from ._search import Outlook, Starts, fit_one_of_many, move_components
 from ._threads import single_threaded_blas
 from ._validation import check_family
 from .families import FAMILIES, NAMES, Family
 
 # Numbers of components without a better value, after which 'auto' stops.
 _PATIENCE = 3
+
+# A model may be the best if so much more log-likelihood would make it so, or twice the
+# most that others were seen to gain.
+PROMISING = 5.0
 
 
 def check_numbers(n_components):
@@ -107,6 +112,11 @@ class Row:
     degenerate: tuple = ()
     error: str = ""
 
+    @property
+    def is_healthy(self):
+        """Whether it has a value, and no degenerate components."""
+        return self.rank()[0] == 0
+
     def rank(self):
         """Return a key by which the best row is the least: healthy ones come first."""
         if self.fit is None or np.isnan(self.value):
@@ -162,6 +172,9 @@ class Grid:
         Those of families in the same frame share a source.
     criterion : callable
         ``criterion(row, problem) -> float``.
+    bound : callable
+        ``bound(row, log_likelihood) -> float``: the least value of the criterion where
+        a model had that log-likelihood.
     monitor : GridMonitor
     n_races, n_swaps : int
         See `Starts` and `fit_model`.
@@ -176,21 +189,65 @@ class Grid:
         Whether a callback has asked to stop.
     """
 
-    def __init__(self, problems, criterion, monitor, n_races, n_swaps, **options):
+    def __init__(
+        self, problems, criterion, bound, monitor, n_races, n_swaps, **options
+    ):
         self.problems, self.rows, self.stopped = problems, [], False
-        self._criterion, self._monitor, self._n_races = criterion, monitor, n_races
-        self._options = options | {"n_swaps": n_swaps, "monitor": monitor}
-        self._latest, self._starts = {}, None
+        self._criterion, self._bound = criterion, bound
+        self._monitor, self._n_races = monitor, n_races
+        self._n_swaps, self._options = n_swaps, options | {"monitor": monitor}
+        self._latest, self._starts, self._outlook = {}, None, None
+        self._surprises, self._most = [], np.inf
 
     def add(self, n_components, rng):
-        """Fit the models of K components."""
-        self._starts = None
-        for family, problem in self.problems.items():
-            begun = time.perf_counter()
-            row = self._row(n_components, family, problem, rng)
-            self.rows.append(replace(row, seconds=time.perf_counter() - begun))
-            if self.stopped:
-                return
+        """Fit the models of K components, and refine those that may be best."""
+        self._starts, first = None, len(self.rows)
+        # From fewer components only: the order of families shall not matter.
+        best = min((row.value for row in self.rows if row.is_healthy), default=np.inf)
+        if self._surprises:
+            self._most = max(PROMISING, 2.0 * max(self._surprises))
+        self._outlook, self._surprises = (best, self._most), []
+        # Threads of BLAS, still awake after a product in the M-step, would take the
+        # cores from those of the pass.
+        with single_threaded_blas():
+            for family, problem in self.problems.items():
+                begun = time.perf_counter()
+                row = self._row(n_components, family, problem, rng)
+                self.rows.append(replace(row, seconds=time.perf_counter() - begun))
+                if self.stopped:
+                    return
+            if self._n_swaps > 0 and n_components > 2:
+                self._refine(first)
+
+    def _refine(self, first):
+        """Move components of the latest models, the best first, while one may win."""
+        gain, best = PROMISING, best_of(self.rows)
+        for index in sorted(range(first, len(self.rows)), key=self._rank):
+            row = self.rows[index]
+            if row.fit is not None and self._may_win(row, gain, best):
+                self.rows[index] = new = self._refined(row)
+                self._surprises.append(new.log_likelihood - row.log_likelihood)
+                gain = max(gain, 2.0 * self._surprises[-1])
+                best = min(best, new, key=Row.rank)
+
+    def _rank(self, index):
+        return self.rows[index].rank()
+
+    def _may_win(self, row, gain, best):
+        """Tell whether a model would beat the best with so much log-likelihood more."""
+        return self._bound(row, row.log_likelihood + gain) <= best.value
+
+    def _refined(self, row):
+        begun, problem = time.perf_counter(), self.problems[row.family]
+        self._monitor.again(row.family, _name(row))
+        fit = move_components(
+            problem, self._starts, row.fit, n_swaps=self._n_swaps, **self._options
+        )
+        if fit is not row.fit:
+            self._latest[row.family] = fit
+            row = self._evaluated(replace(row, fit=fit), problem)
+            self._note(row)
+        return replace(row, seconds=row.seconds + time.perf_counter() - begun)
 
     def _row(self, n_components, family, problem, rng):
         """Return what becomes of one model."""
@@ -198,28 +255,34 @@ class Grid:
         of_gaussians = family.n_parameters(n_components, n_features)
         own = n_parameters(problem.noise)
         row = Row(n_components, family, of_gaussians + own)
-        self._monitor.begin(family, f"K={n_components} {family.label}")
+        self._monitor.begin(family, _name(row))
         try:
-            # Threads of BLAS, still awake after a product in the M-step, would take the
-            # cores from those of the pass.
-            with single_threaded_blas():
-                fit = self._fit(n_components, family, problem, rng)
+            fit = self._fit(row, problem, rng)
         except ValueError as error:
             self._monitor.failed(error)
             return replace(row, error=str(error))
         self._latest[family] = fit
         row = self._evaluated(replace(row, fit=fit), problem)
         self.stopped = bool(self._monitor.end(fit))
-        unhealthy = ", degenerate" if row.degenerate else ""
-        self._monitor.note(f"criterion {row.value:.8g}{unhealthy}")
+        self._note(row)
         return row
 
-    def _fit(self, n_components, family, problem, rng):
+    def _note(self, row):
+        unhealthy = ", degenerate" if row.degenerate else ""
+        self._monitor.note(f"criterion {row.value:.8g}{unhealthy}")
+
+    def _fit(self, row, problem, rng):
         if self._starts is None:
             problems = list(self.problems.values())
-            self._starts = Starts(problems, n_components, rng, self._n_races)
-        before = self._latest.get(family)
-        return fit_model(problem, self._starts, before, **self._options)
+            self._starts = Starts(problems, row.n_components, rng, self._n_races)
+        before = self._latest.get(row.family)
+        outlook = Outlook(partial(self._bound, row), *self._outlook)
+        fit, surprise = fit_one_of_many(
+            problem, self._starts, before, outlook, **self._options
+        )
+        if surprise > -np.inf:
+            self._surprises.append(surprise)
+        return fit
 
     def _evaluated(self, row, problem):
         row = replace(
@@ -228,6 +291,19 @@ class Grid:
             degenerate=tuple(problem.degenerate(row.fit)),
         )
         return replace(row, value=float(self._criterion(row, problem)))
+
+
+def _name(row):
+    return f"K={row.n_components} {row.family.label}"
+
+
+def least_value(criterion, row, log_likelihood, n_observations):
+    """Return the least value of a criterion for a model of such a likelihood."""
+    if not isinstance(criterion, str):
+        return -np.inf
+    best_case = {"entropy": 0.0, "single": -np.inf}
+    evidence = Evidence(log_likelihood, row.n_parameters, n_observations, **best_case)
+    return CRITERIA[criterion](evidence)
 
 
 def evidence_of(row, problem, criterion):

@@ -31,6 +31,7 @@ from ._grid import (
     check_families,
     check_numbers,
     evidence_of,
+    least_value,
     most_models,
 )
 from ._progress import CallbackSupportMixin, GridMonitor, visible_log, with_callbacks
@@ -259,7 +260,7 @@ class GaussianMixtureIC(
         families = check_families(self.covariance_type, X.shape[1])
         X, weight, kept, empty = _kept(X, sample_weight)
         rows = X[kept]
-        ground = rows, weight, empty
+        ground, n_observations = (rows, weight, empty), float(weight.sum()) + empty
         problems = _problems(*ground, families, self.reg_covar, self.noise)
 
         def model(family, fit):
@@ -273,6 +274,9 @@ class GaussianMixtureIC(
             mixture = self._estimator_of(model(row.family, row.fit), row)
             return self.criterion(mixture, getattr(X, "stored", X), sample_weight)
 
+        def bound(row, log_likelihood):
+            return least_value(self.criterion, row, log_likelihood, n_observations)
+
         def shown(family, fit):
             return {"_fitted_model": model(family, fit)}
 
@@ -280,6 +284,7 @@ class GaussianMixtureIC(
         grid = Grid(
             problems,
             criterion,
+            bound,
             monitor,
             self.n_init,
             self.n_swaps,

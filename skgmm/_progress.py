@@ -176,6 +176,11 @@ class GridMonitor(Monitor):
         self._report(fit)
         return False
 
+    def again(self, family, name):
+        """Note that a model is fitted again, which is no task of its own."""
+        self._family, self._name = family, name
+        self._begun, self._previous = time.perf_counter(), None
+
     def note(self, text):
         """Note what became of the model."""
         if self._verbose:

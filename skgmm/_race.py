@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -140,8 +141,17 @@ class Field:
         return self.problem.empty(self._count(run.mixture))
 
     def _n_degenerate(self, run):
-        count = self._count(run.mixture)
-        return len(self.problem.degenerate_of(run.mixture, count, MARGIN))
+        known = self._known
+        if run not in known:
+            count = self._count(run.mixture)
+            found = self.problem.degenerate_of(run.mixture, count, MARGIN)
+            known[run] = len(found)
+        return known[run]
+
+    @cached_property
+    def _known(self):
+        """How many degenerate components runs have: they are asked several times."""
+        return WeakKeyDictionary()
 
     def _count(self, mixture):
         problem = self.problem
@@ -263,8 +273,9 @@ def winner(field, runs, n_swaps):
         runs, left = runs[:half], runs[half:] + left
         further = field.advance(runs, steps)
         runs = [more or run for run, more in zip(runs, further, strict=True)]
-    ended = []
-    for run in _distinct(runs) + left:
+    ended, runs = [], _distinct(runs) + left
+    # Those that are degenerate already hardly ever recover.
+    for run in list(filter(field.is_healthy, runs)) or runs[:1]:
         ended.append(field.finished(run))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             break
@@ -337,8 +348,9 @@ def refine(field, run, n_swaps):
     Neural Comput. 12:2109, merge and split likewise).  The search ends when so many in
     a row have failed.
     """
-    path, swaps, failed = [run], _Swaps.of(field, run), 0
+    path, swaps, failed = [run], None, 0
     while failed < n_swaps:
+        swaps = swaps or _Swaps.of(field, run)
         pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
         if not pairs:
             break
@@ -349,9 +361,15 @@ def refine(field, run, n_swaps):
         other = _best_end(field, others)
         if _is_better(field, other, run):
             path.append(other)
-            run, failed = other, 0
-            swaps = _Swaps.of(field, run)
+            run, failed, swaps = other, 0, None
     return path
+
+
+def refined(field, mixture, n_swaps):
+    """Return the mixture that swaps lead to from one, or None if none is better."""
+    run = Run(mixture, (field.problem.expectation(mixture)[1],))
+    path = refine(field, run, n_swaps)
+    return _ordered(field, _settled(field, path).mixture) if path[1:] else None
 
 
 def wander(field, won, best, n_moves, rng):

@@ -1,14 +1,17 @@
 """A grid of models, numbers of components by families, fitted with shared work."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
-from ._race import Field, outwards, splits, winner
+from ._race import Field, outwards, refined, splits, winner
 from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
 from .forms import Full
+
+# What a model may still gain, of what it lacks to be the best, when it is left alone.
+LOOSE = 0.01
 
 
 class Starts:
@@ -53,6 +56,12 @@ class Starts:
         """Return where the models of a problem race."""
         field, part = self._fields[problem.family.per_feature]
         return replace(field, problem=problem.on(part.seen_as(problem.source)))
+
+    def climb(self, problem, field, mixture, options):
+        """Return the fit to which a model climbs that has won the race in a field."""
+        if _is_whole(field, problem):
+            return em(field.problem, mixture, **options, fast=True)
+        return em(problem, mixture, **options)
 
     def runs(self, field):
         """Return a run from each partition that can be climbed from."""
@@ -174,18 +183,130 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
     ValueError
         If there is nothing to climb from.
     """
-    n_components = starts.n_components
-    if n_components == 1:
-        single = problem.single_gaussian().mixture
-        return em(problem, problem.noisy(single), **options)
+    if starts.n_components == 1:
+        return _single(problem, options)
+    field, runs = _begun(problem, starts, before)
+    fit = starts.climb(problem, field, winner(field, runs, n_swaps), options)
+    return _no_worse(problem, fit, before)
+
+
+def _single(problem, options):
+    single = problem.single_gaussian().mixture
+    return em(problem, problem.noisy(single), **options)
+
+
+def _begun(problem, starts, before):
+    """Return where a model races, and the runs that have begun."""
     field = starts.field(problem)
     runs = starts.runs(field)
     if before is not None:
-        runs += splits(field, before.mixture, n_components)
+        runs += splits(field, before.mixture, starts.n_components)
     if not runs:
         raise StartFailed("no start could be climbed from")
-    fit = em(problem, winner(field, runs, n_swaps), **options)
-    return fit if before is None else _no_worse(problem, fit, before)
+    return field, runs
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How far one model of several is from being the best of them.
+
+    Attributes
+    ----------
+    bound : callable
+        ``bound(log_likelihood)``: the least value that the criterion may have.  It
+        falls by no more than two where the log-likelihood grows by one.
+    best : float
+        The value of the best model so far.
+    surprise : float
+        How far a log-likelihood may end above what the start of the race promises.
+    """
+
+    bound: callable
+    best: float
+    surprise: float
+
+    def behind(self, log_likelihood):
+        """Return what the log-likelihood lacks for the model to be the best."""
+        return 0.5 * (self.bound(log_likelihood) - self.best)
+
+    def is_hopeless(self, promised):
+        """Tell whether a model cannot be the best whose race promises so much."""
+        return self.behind(promised) > self.surprise
+
+
+def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
+    """Return the fit of one model as far as it may be the best, and a surprise.
+
+    What cannot be the best takes part in no race: the run that promises most goes on
+    until little is to gain of what it lacks, `LOOSE` times that.  It has not converged
+    then, if that is more than ``tol``.
+
+    Parameters
+    ----------
+    problem, starts, before
+        See `fit_model`.
+    outlook : Outlook
+    tol : float
+    **options
+        Those of `em`.
+
+    Returns
+    -------
+    fit : Fit
+    surprise : float
+        How far above the promise it has ended, in log-likelihood; minus infinity if it
+        took part in no race.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to climb from.
+    """
+    if starts.n_components == 1:
+        return _single(problem, options | {"tol": tol}), -np.inf
+    field, runs = _begun(problem, starts, before)
+    best = max(runs, key=lambda run: run.promise)
+    promised, loose = _promised(problem, field, best, before), 0.0
+    if outlook.is_hopeless(promised):
+        loose = LOOSE * outlook.behind(promised) / problem.source.total_weight
+        mixture = field.finished(best, max(tol, loose)).mixture
+    else:
+        mixture = winner(field, runs, 0)
+    options["tol"] = max(tol, loose)
+    fit = starts.climb(problem, field, mixture, options)
+    if loose > tol:
+        fit = replace(fit, converged=False)
+    fit = _no_worse(problem, fit, before)
+    return fit, problem.log_likelihood(fit) - promised if loose == 0.0 else -np.inf
+
+
+def move_components(problem, starts, fit, *, n_swaps, **options):
+    """Return a fit of one model that swaps of components lead to, or the one given.
+
+    See `refine`; options are those of `em`.
+    """
+    field = starts.field(problem)
+    mixture = refined(field, fit.mixture, n_swaps)
+    if mixture is None:
+        return fit
+    return max(fit, starts.climb(problem, field, mixture, options), key=problem.rank)
+
+
+def _is_whole(field, problem):
+    """Tell whether a race takes place on all rows of a problem."""
+    return field.problem.source.total_weight == problem.source.total_weight
+
+
+def _promised(problem, field, run, before):
+    """Return the log-likelihood of all rows that a run in a field promises.
+
+    What the model before has more on all rows than on those of the field, a sample,
+    tells how much this one will have.
+    """
+    promise = run.promise
+    if before is not None and not _is_whole(field, problem):
+        promise += before.objective - field.problem.expectation(before.mixture)[1]
+    return problem.log_likelihood_of(run.mixture, promise)
 
 
 def _no_worse(problem, fit, before):
@@ -193,7 +314,7 @@ def _no_worse(problem, fit, before):
 
     So the likelihood never falls with the number of components.
     """
-    if problem.rank(fit) >= problem.rank(before):
+    if before is None or problem.rank(fit) >= problem.rank(before):
         return fit
     k, mixture = before.mixture.n_components, before.mixture
     heaviest = np.argsort(-mixture.weights, kind="stable")
