@@ -273,14 +273,21 @@ def winner(field, runs, n_swaps):
         runs, left = runs[:half], runs[half:] + left
         further = field.advance(runs, steps)
         runs = [more or run for run, more in zip(runs, further, strict=True)]
-    ended, runs = [], _distinct(runs) + left
-    # Those that are degenerate already hardly ever recover.
+    path = refine(field, first_healthy(field, _distinct(runs) + left), n_swaps)
+    return _ordered(field, _settled(field, path).mixture)
+
+
+def first_healthy(field, runs, tol=FINISH_TOL):
+    """Return the first of some runs that is healthy at its end, there.
+
+    Those that are degenerate already hardly ever recover.
+    """
+    ended = []
     for run in list(filter(field.is_healthy, runs)) or runs[:1]:
-        ended.append(field.finished(run))
+        ended.append(field.finished(run, tol))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             break
-    path = refine(field, field.best(ended), n_swaps)
-    return _ordered(field, _settled(field, path).mixture)
+    return field.best(ended)
 
 
 def _settled(field, path):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
-from ._race import Field, outwards, refined, splits, winner
+from ._race import Field, first_healthy, outwards, refined, splits, winner
 from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
 from .forms import Full
 
@@ -265,11 +265,11 @@ def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
     if starts.n_components == 1:
         return _single(problem, options | {"tol": tol}), -np.inf
     field, runs = _begun(problem, starts, before)
-    best = max(runs, key=lambda run: run.promise)
-    promised, loose = _promised(problem, field, best, before), 0.0
+    runs = sorted(runs, key=lambda run: -run.promise)
+    promised, loose = _promised(problem, field, runs[0], before), 0.0
     if outlook.is_hopeless(promised):
         loose = LOOSE * outlook.behind(promised) / problem.source.total_weight
-        mixture = field.finished(best, max(tol, loose)).mixture
+        mixture = first_healthy(field, runs, max(tol, loose)).mixture
     else:
         mixture = winner(field, runs, 0)
     options["tol"] = max(tol, loose)

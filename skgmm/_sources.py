@@ -238,10 +238,8 @@ class ArraySource:
         if len(self.rows) <= size:
             rows = np.asarray(self.rows)
             return self if rows is self.rows else replace(self, rows=rows)
-        # Unlike a permutation this needs no memory that grows with the rows.
-        chosen = sample_without_replacement(
-            len(self.rows), size, method="tracking_selection", random_state=rng
-        )
+        # A permutation only where the sample is no small part of the rows.
+        chosen = sample_without_replacement(len(self.rows), size, random_state=rng)
         chosen.sort()
         return ArraySource(self.rows[chosen], self.sample_weight[chosen], self.frame)
 
