@@ -410,6 +410,8 @@ def _in_one_call(problem, start, tol, max_iter, monitor):
     mixture, way, converged = problem.leaps_in_one_call(start, tol, max_iter)
     statistics, objective = problem.expectation(mixture)
     way = (*way[:-1], objective)
+    if converged and len(way) == 1:  # the pass counts that shows it
+        way = objective, objective
     end = Fit(mixture, objective, statistics, way[1:], converged)
     for n_iter, value in enumerate(way):
         monitor.iteration(replace(end, objective=value, history=way[1 : n_iter + 1]))

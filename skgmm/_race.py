@@ -283,11 +283,11 @@ def first_healthy(field, runs, tol=FINISH_TOL):
     Those that are degenerate already hardly ever recover.
     """
     ended = []
-    for run in list(filter(field.is_healthy, runs)) or runs[:1]:
+    for run in filter(field.is_healthy, runs):
         ended.append(field.finished(run, tol))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
-            break
-    return field.best(ended)
+            return ended[-1]
+    return field.best(ended or [field.finished(runs[0], tol)])
 
 
 def _settled(field, path):
