@@ -108,7 +108,7 @@ def main():
     runs, known = earlier(arguments.known)
     cells = []
     for index in chosen:
-        cell = measure(*problems()[index], arguments.runs)
+        cell = measure(*problems()[index], range(runs, runs + arguments.runs))
         cell["best"] = max(cell["best"], known.get(key(cell), -np.inf))
         cells.append(cell)
         print(line(index, cell), flush=True)
@@ -131,7 +131,7 @@ def earlier(path):
     return report["runs"], {key(cell): cell["best"] for cell in report["cells"]}
 
 
-def measure(name, X, k, covariance_type, runs):
+def measure(name, X, k, covariance_type, seeds):
     """Return the log-likelihoods and seconds of all fits of a problem."""
     common = {"n_components": k, "covariance_type": covariance_type}
     fits = {
@@ -163,11 +163,11 @@ def measure(name, X, k, covariance_type, runs):
             ),
             X,
         )
-        for seed in range(runs)
+        for seed in seeds
     ]
     searched += [
         fitted(Peer(**common, tol=1e-6, max_iter=2000, random_state=seed), X)
-        for seed in range(runs // 20)
+        for seed in seeds[::20]
     ]
     everything = [fit for fits in cell["fits"].values() for fit in fits] + searched
     healthy = [fit["log_likelihood"] for fit in everything if not fit["spurious"]]

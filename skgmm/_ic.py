@@ -54,7 +54,10 @@ class GaussianMixtureIC(
 
     Work is shared: the models of K components start from the same partitions of the
     rows, and from the model of the same type with fewer components, one of them split
-    in two, so that the likelihood does not fall with K.
+    in two, so that the likelihood does not fall with K.  It goes where it may decide:
+    a model that cannot be the best by what its first steps promise is climbed only
+    until about a hundredth of what it lacks is left to gain.  A criterion of your own
+    says nothing before a model is complete, so that all are climbed to their ends then.
 
     Parameters
     ----------
@@ -89,8 +92,8 @@ class GaussianMixtureIC(
     n_init : int, default=1
         Number of sets of partitions that models start from.
     n_swaps : int, default=2
-        Attempts of each start to delete a component and split another, as in
-        `GaussianMixture`.
+        Attempts to delete a component and split another, as in `GaussianMixture`, of
+        each model that may be the best.
     acceleration : {'squarem'} or None, default='squarem'
         As in `GaussianMixture`.
     random_state : int, RandomState or None, default=None
@@ -119,7 +122,8 @@ class GaussianMixtureIC(
         - ``n_components``, ``covariance_type``;
         - ``criterion``: nan if the fit failed;
         - ``log_likelihood``: of all rows, without the penalty of ``reg_covar='auto'``;
-        - ``n_parameters``, ``n_iter``, ``converged``;
+        - ``n_parameters``, ``n_iter``, ``converged``: False also for a model that was
+          left before its end since it cannot be the best;
         - ``seconds``: of its fit alone; the partitions count for the first model of
           their number of components;
         - ``degenerate``: whether it has components that are a few rows rather than a

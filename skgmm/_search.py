@@ -266,7 +266,7 @@ def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
         return _single(problem, options | {"tol": tol}), -np.inf
     field, runs = _begun(problem, starts, before)
     runs = sorted(runs, key=lambda run: -run.promise)
-    promised, loose = _promised(problem, field, runs[0], before), 0.0
+    promised, loose = _promised(problem, field, runs[0]), 0.0
     if outlook.is_hopeless(promised):
         loose = LOOSE * outlook.behind(promised) / problem.source.total_weight
         mixture = first_healthy(field, runs, max(tol, loose)).mixture
@@ -297,15 +297,15 @@ def _is_whole(field, problem):
     return field.problem.source.total_weight == problem.source.total_weight
 
 
-def _promised(problem, field, run, before):
+def _promised(problem, field, run):
     """Return the log-likelihood of all rows that a run in a field promises.
 
-    What the model before has more on all rows than on those of the field, a sample,
-    tells how much this one will have.
+    On a sample it is too high: the run has adapted to these rows.
     """
-    promise = run.promise
-    if before is not None and not _is_whole(field, problem):
-        promise += before.objective - field.problem.expectation(before.mixture)[1]
+    objective = run.objective
+    if not _is_whole(field, problem):
+        objective = problem.expectation(run.mixture)[1]
+    promise = objective + run.promise - run.objective
     return problem.log_likelihood_of(run.mixture, promise)
 
 

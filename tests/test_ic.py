@@ -172,6 +172,61 @@ def test_one_set_of_partitions_serves_all_families(problem, monkeypatch):
     assert len(statistics) <= 2 * 5 * len(forms)
 
 
+def bic(mixture, X, sample_weight):
+    return mixture.bic(X)
+
+
+def test_what_cannot_be_best_is_left_before_its_end(problem):
+    search = fitted(problem.X, range(1, 7))
+    # Of a function nothing is known before a model is complete.
+    whole = fitted(problem.X, range(1, 7), criterion=bic)
+    assert whole.results_["converged"].all()
+    left = ~search.results_["converged"]
+    assert 0.2 < left.mean() < 0.9
+    values, expected = search.results_["criterion"], whole.results_["criterion"]
+    lacks = expected - whole.criterion_
+    assert lacks[left].min() > 10.0
+    near = lacks < 10.0
+    np.testing.assert_allclose(values[near], expected[near], rtol=1e-6)
+    # The best is among these.
+    assert search.criterion_ == pytest.approx(whole.criterion_, rel=1e-8)
+    assert search.converged_
+
+
+def test_components_of_what_may_be_best_are_moved(problem, monkeypatch):
+    moved, original = [], skgmm._grid.move_components
+
+    def move_components(problem, starts, fit, **options):
+        moved.append((starts.n_components, problem.family.label))
+        return original(problem, starts, fit, **options)
+
+    monkeypatch.setattr(skgmm._grid, "move_components", move_components)
+    fitted(problem.X, [2, 3, 4], criterion=bic)
+    assert len(moved) == 2 * len(NAMES)  # there are no swaps of two components
+    moved.clear()
+    search = fitted(problem.X, [2, 3, 4])
+    assert (search.n_components_, search.covariance_type_) in moved
+    assert len(moved) < len(NAMES)
+    moved.clear()
+    fitted(problem.X, [2, 3, 4], n_swaps=0)
+    assert not moved
+
+
+@examples(1 / 6)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["bic", "aic", "aicc", "icl"]))
+def test_the_best_is_that_of_all_models_at_their_ends(seed, criterion):
+    X = case(seed, 3, 2, n_rows=90, distance=3.0).X
+    options = {"covariance_type": ["full", "tied", "VEI", "spherical"], "n_swaps": 0}
+    search = fitted(X, range(1, 6), criterion=criterion, **options)
+
+    def same(mixture, X, sample_weight):
+        return getattr(mixture, criterion)(X)
+
+    whole = fitted(X, range(1, 6), criterion=same, **options)
+    if not (search.degenerate_ or whole.degenerate_):
+        assert search.criterion_ <= whole.criterion_ + 1e-3
+
+
 def test_units_do_not_matter(problem):
     # Nor do they for families that are closed under rescaling of single features.
     types = [name for name in NAMES if FAMILIES[name].per_feature]
