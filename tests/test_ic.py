@@ -185,8 +185,8 @@ def test_what_cannot_be_best_is_left_before_its_end(problem):
     assert 0.2 < left.mean() < 0.9
     values, expected = search.results_["criterion"], whole.results_["criterion"]
     lacks = expected - whole.criterion_
-    assert lacks[left].min() > 10.0
-    near = lacks < 10.0
+    assert lacks[left].min() > 5.0
+    near = lacks < 5.0
     np.testing.assert_allclose(values[near], expected[near], rtol=1e-6)
     # The best is among these.
     assert search.criterion_ == pytest.approx(whole.criterion_, rel=1e-8)
@@ -206,7 +206,7 @@ def test_components_of_what_may_be_best_are_moved(problem, monkeypatch):
     moved.clear()
     search = fitted(problem.X, [2, 3, 4])
     assert (search.n_components_, search.covariance_type_) in moved
-    assert len(moved) < len(NAMES)
+    assert 0 < len(moved) < 1.5 * len(NAMES)
     moved.clear()
     fitted(problem.X, [2, 3, 4], n_swaps=0)
     assert not moved
