@@ -102,7 +102,7 @@ class Problem:
         return self.log_likelihood_of(fit.mixture, fit.objective)
 
     def log_likelihood_of(self, mixture, objective):
-        """Return the log-likelihood of all rows under a mixture of such an objective."""
+        """Return the log-likelihood of all rows, from the objective of a mixture."""
         total = objective * self.source.total_weight
         return total - self.regularisation.log_penalty(mixture)
 

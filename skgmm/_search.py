@@ -286,10 +286,12 @@ def move_components(problem, starts, fit, *, n_swaps, **options):
     See `refine`; options are those of `em`.
     """
     field = starts.field(problem)
-    mixture = refined(field, fit.mixture, n_swaps)
-    if mixture is None:
+    try:
+        mixture = refined(field, fit.mixture, n_swaps)
+        other = mixture and starts.climb(problem, field, mixture, options)
+    except ValueError:  # there is a fit already
         return fit
-    return max(fit, starts.climb(problem, field, mixture, options), key=problem.rank)
+    return max(fit, other, key=problem.rank) if other else fit
 
 
 def _is_whole(field, problem):
