@@ -5,8 +5,8 @@
 Rows of 5 components with 5 factors each.  Seconds are of one iteration, E-step and
 M-step: the least, and the median, of those of a run of EM that begins at labels of
 which a tenth are wrong.  Memory is the most that an iteration has allocated at a time,
-by `tracemalloc`, which NumPy tells; it is not traced while iterations are timed.  Before
-anything is timed densities are compared with those of the dense matrices.
+by `tracemalloc`, which NumPy tells, and is not traced while iterations are timed.
+Before anything is timed densities are compared with those of the dense matrices.
 """
 
 import argparse
