@@ -384,9 +384,7 @@ class DaskSource(ArraySource):
         n_rows = len(self.rows)
         chosen = np.arange(n_rows)
         if n_rows > size:
-            chosen = sample_without_replacement(
-                n_rows, size, method="tracking_selection", random_state=rng
-            )
+            chosen = sample_without_replacement(n_rows, size, random_state=rng)
             chosen.sort()
         starts = np.cumsum([0, *(fact[0] for fact in self.rows.facts)])
         bounds = np.searchsorted(chosen, starts)

@@ -264,7 +264,7 @@ class GaussianMixtureIC(
         families = check_families(self.covariance_type, X.shape[1])
         X, weight, kept, empty = _kept(X, sample_weight)
         rows = X[kept]
-        ground, n_observations = (rows, weight, empty), float(weight.sum()) + empty
+        ground = rows, weight, empty
         problems = _problems(*ground, families, self.reg_covar, self.noise)
 
         def model(family, fit):
@@ -279,6 +279,7 @@ class GaussianMixtureIC(
             return self.criterion(mixture, getattr(X, "stored", X), sample_weight)
 
         def bound(row, log_likelihood):
+            n_observations = problems[row.family].source.total_weight
             return least_value(self.criterion, row, log_likelihood, n_observations)
 
         def shown(family, fit):

@@ -216,9 +216,7 @@ class HolesSource:
         if len(self.rows) <= size:
             alone = not self.empty_weight
             return self if alone else replace(self, empty_weight=0.0, parent=self)
-        chosen = sample_without_replacement(
-            len(self.rows), size, method="tracking_selection", random_state=rng
-        )
+        chosen = sample_without_replacement(len(self.rows), size, random_state=rng)
         chosen.sort()
         rows, weight = self.rows[chosen], self.sample_weight[chosen]
         return HolesSource(rows, weight, self.frame, self.form, parent=self)
