@@ -16,7 +16,7 @@ from skgmm.plotting import CriterionDisplay
 X = load_old_faithful().data
 folds = KFold(3, shuffle=True, random_state=0)
 table = {"n_components": [], "covariance_type": [], "bic": [], "held_out": []}
-for name in "full", "tied", "diag":
+for name in "full", "tied":
     for n_components in range(1, 6):
         mixture = GaussianMixture(n_components, covariance_type=name)
         table["n_components"].append(n_components)

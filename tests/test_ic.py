@@ -176,13 +176,16 @@ def bic(mixture, X, sample_weight):
     return mixture.bic(X)
 
 
+SOME = ["full", "tied", "diag", "VEV", "spherical"]
+
+
 def test_what_cannot_be_best_is_left_before_its_end(problem):
-    search = fitted(problem.X, range(1, 7))
+    search = fitted(problem.X, range(1, 6), covariance_type=SOME)
     # Of a function nothing is known before a model is complete.
-    whole = fitted(problem.X, range(1, 7), criterion=bic)
+    whole = fitted(problem.X, range(1, 6), covariance_type=SOME, criterion=bic)
     assert whole.results_["converged"].all()
     left = ~search.results_["converged"]
-    assert 0.2 < left.mean() < 0.9
+    assert 0.1 < left.mean() < 0.9
     values, expected = search.results_["criterion"], whole.results_["criterion"]
     lacks = expected - whole.criterion_
     assert lacks[left].min() > 5.0
@@ -201,14 +204,14 @@ def test_components_of_what_may_be_best_are_moved(problem, monkeypatch):
         return original(problem, starts, fit, **options)
 
     monkeypatch.setattr(skgmm._grid, "move_components", move_components)
-    fitted(problem.X, [2, 3, 4], criterion=bic)
-    assert len(moved) == 2 * len(NAMES)  # there are no swaps of two components
+    fitted(problem.X, [2, 3, 6], covariance_type=SOME, criterion=bic)
+    assert len(moved) == 2 * len(SOME)  # there are no swaps of two components
     moved.clear()
-    search = fitted(problem.X, [2, 3, 4])
+    search = fitted(problem.X, [2, 3, 6], covariance_type=SOME)
     assert (search.n_components_, search.covariance_type_) in moved
-    assert 0 < len(moved) < 1.5 * len(NAMES)
+    assert len(moved) < 1.5 * len(SOME)
     moved.clear()
-    fitted(problem.X, [2, 3, 4], n_swaps=0)
+    fitted(problem.X, [2, 3], covariance_type=SOME, n_swaps=0)
     assert not moved
 
 
@@ -263,7 +266,7 @@ def test_a_weight_is_a_repeated_row(problem):
 
 def test_many_rows_are_searched_on_a_sample():
     X = case(3, 3, 2, n_rows=7000, distance=6.0).X
-    search = fitted(X, [2, 3, 4], random_state=0)
+    search = fitted(X, [2, 3, 4], covariance_type=SOME, random_state=0)
     assert search.n_components_ == 3
     assert search.criterion_ == pytest.approx(search.bic(X))
 
@@ -281,8 +284,8 @@ def test_rows_of_a_file(problem, tmp_path, criterion):
 
 
 def test_more_races_are_no_worse_on_the_whole(problem):
-    one = fitted(problem.X, [2, 4])
-    more = fitted(problem.X, [2, 4], n_init=2, random_state=0)
+    one = fitted(problem.X, [2, 4], covariance_type=SOME)
+    more = fitted(problem.X, [2, 4], covariance_type=SOME, n_init=2, random_state=0)
     assert more.criterion_ <= one.criterion_ + 1e-3
 
 
