@@ -65,7 +65,7 @@ def cell(name, X, turns):
     code = FAMILIES[search.covariance_type_].code
     found = {"model": code, "n_components": search.n_components_}
     found |= {"bic": search.criterion_, "seconds": float(np.median(times))}
-    out = {"name": name, "n_families": len(FAMILIES), "skgmm": found}
+    out = {"name": name, "n_models": len(search.results_["error"]), "skgmm": found}
     line = f"{name:28} {code} {search.n_components_} {search.criterion_:12.2f} "
     line += f"{found['seconds']:8.2f} s"
     if mclust_.version():

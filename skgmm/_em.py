@@ -273,8 +273,8 @@ class Problem:
         return empty(self._effective_rows(count))
 
     def _effective_rows(self, count):
-        # Of a sample its own rows count: to these a component may have adapted.
-        return count * (self.source.n_observations / self.source.total_weight)
+        observations = self.n_observations or self.source.n_observations
+        return count * (observations / self.source.total_weight)
 
     def single_gaussian(self):
         """Return the fit of one Gaussian, that of greatest likelihood.

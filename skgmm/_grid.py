@@ -177,7 +177,7 @@ class Grid:
         a model had that log-likelihood.
     monitor : GridMonitor
     n_races, n_swaps : int
-        See `Starts` and `fit_model`.
+        See `Starts` and `move_components`.
     **options
         Those of `em`.
 
@@ -216,11 +216,14 @@ class Grid:
                 self.rows.append(replace(row, seconds=time.perf_counter() - begun))
                 if self.stopped:
                     return
-            if self._n_swaps > 0 and n_components > 2:
+            if n_components > 1:
                 self._refine(first)
 
     def _refine(self, first):
-        """Move components of the latest models, the best first, while one may win."""
+        """Move components of those of the latest models that may win, the best first.
+
+        Those that were left before their ends are climbed on.
+        """
         gain, best = PROMISING, best_of(self.rows)
         for index in sorted(range(first, len(self.rows)), key=self._rank):
             row = self.rows[index]
@@ -228,14 +231,15 @@ class Grid:
                 self.rows[index] = new = self._refined(row)
                 self._surprises.append(new.log_likelihood - row.log_likelihood)
                 gain = max(gain, 2.0 * self._surprises[-1])
-                best = min(best, new, key=Row.rank)
+                best = best_of(self.rows)
 
     def _rank(self, index):
         return self.rows[index].rank()
 
     def _may_win(self, row, gain, best):
         """Tell whether a model would beat the best with so much log-likelihood more."""
-        return self._bound(row, row.log_likelihood + gain) <= best.value
+        least = self._bound(row, row.log_likelihood + gain)
+        return least <= best.value or not best.is_healthy
 
     def _refined(self, row):
         begun, problem = time.perf_counter(), self.problems[row.family]

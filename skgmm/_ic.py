@@ -56,8 +56,9 @@ class GaussianMixtureIC(
     rows, and from the model of the same type with fewer components, one of them split
     in two, so that the likelihood does not fall with K.  It goes where it may decide:
     a model that cannot be the best by what its first steps promise is climbed only
-    until about a hundredth of what it lacks is left to gain.  A criterion of your own
-    says nothing before a model is complete, so that all are climbed to their ends then.
+    until about a hundredth of what it lacks is left to gain.  With 'nec', or a
+    criterion of your own, which say nothing before a model is complete, all are climbed
+    to their ends.  Callbacks see models before components are moved.
 
     Parameters
     ----------

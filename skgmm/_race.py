@@ -1,6 +1,6 @@
 """The race between starts: short runs, of which the best goes on, and is refined."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -124,7 +124,7 @@ class Field:
 
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
-        return -self._n_degenerate(run), run.objective
+        return self._health(run), run.objective
 
     def best(self, runs):
         """Return the highest of the runs with the fewest degenerate components."""
@@ -134,23 +134,37 @@ class Field:
 
     def is_healthy(self, run):
         """Tell whether a run has no component that is degenerate, or nearly so."""
-        return self._n_degenerate(run) == 0
+        return self._health(run) == (0, True)
 
     def empty(self, run):
         """Tell of each component whether it has no rows."""
         return self.problem.empty(self._count(run.mixture))
 
-    def _n_degenerate(self, run):
-        known = self._known
-        if run not in known:
+    def _health(self, run):
+        """Return minus the number of degenerate components, and whether there are none.
+
+        The number is that by what the rows of a sample stand for; whether there are
+        none is told by these rows alone, to which a component may have adapted.
+        """
+        if run not in self._known:
             count = self._count(run.mixture)
-            found = self.problem.degenerate_of(run.mixture, count, MARGIN)
-            known[run] = len(found)
-        return known[run]
+            numbers = [
+                len(problem.degenerate_of(run.mixture, count, MARGIN))
+                for problem in self._judges
+            ]
+            self._known[run] = -numbers[0], numbers[-1] == 0
+        return self._known[run]
+
+    @cached_property
+    def _judges(self):
+        """The problem and, where it is on a sample, the same on these rows alone."""
+        whole, alone = self.problem, replace(self.problem, n_observations=None)
+        is_sample = whole.n_observations != whole.source.n_observations
+        return [whole, alone] if is_sample else [alone]
 
     @cached_property
     def _known(self):
-        """How many degenerate components runs have: they are asked several times."""
+        """The health of runs: they are asked several times."""
         return WeakKeyDictionary()
 
     def _count(self, mixture):
@@ -287,7 +301,7 @@ def first_healthy(field, runs, tol=FINISH_TOL):
         ended.append(field.finished(run, tol))
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             return ended[-1]
-    return field.best(ended or [field.finished(runs[0], tol)])
+    return field.best(ended or [field.finished(field.best(runs), tol)])
 
 
 def _settled(field, path):
@@ -375,7 +389,8 @@ def refine(field, run, n_swaps):
 def refined(field, mixture, n_swaps):
     """Return the mixture that swaps lead to from one, or None if none is better."""
     run = Run(mixture, (field.problem.expectation(mixture)[1],))
-    path = refine(field, run, n_swaps)
+    # What is gained only by going from all rows to a sample is none of swaps.
+    path = refine(field, field.finished(run), n_swaps) if n_swaps else []
     return _ordered(field, _settled(field, path).mixture) if path[1:] else None
 
 

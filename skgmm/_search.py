@@ -57,11 +57,11 @@ class Starts:
         field, part = self._fields[problem.family.per_feature]
         return replace(field, problem=problem.on(part.seen_as(problem.source)))
 
-    def climb(self, problem, field, mixture, options):
+    def climb(self, problem, field, mixture, options, tol):
         """Return the fit to which a model climbs that has won the race in a field."""
         if _is_whole(field, problem):
-            return em(field.problem, mixture, **options, fast=True)
-        return em(problem, mixture, **options)
+            return em(field.problem, mixture, tol=tol, **options, fast=True)
+        return em(problem, mixture, tol=tol, **options)
 
     def runs(self, field):
         """Return a run from each partition that can be climbed from."""
@@ -165,7 +165,7 @@ def _size(matrix):
     return np.linalg.slogdet(matrix)[1]
 
 
-def fit_model(problem, starts, before, *, n_swaps, **options):
+def fit_model(problem, starts, before, *, n_swaps, tol, **options):
     """Return the fit of one model.
 
     Parameters
@@ -175,6 +175,7 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
     before : Fit or None
         The same family with fewer components.
     n_swaps : int
+    tol : float
     **options
         Those of `em`.
 
@@ -184,15 +185,15 @@ def fit_model(problem, starts, before, *, n_swaps, **options):
         If there is nothing to climb from.
     """
     if starts.n_components == 1:
-        return _single(problem, options)
+        return _single(problem, options, tol)
     field, runs = _begun(problem, starts, before)
-    fit = starts.climb(problem, field, winner(field, runs, n_swaps), options)
+    fit = starts.climb(problem, field, winner(field, runs, n_swaps), options, tol)
     return _no_worse(problem, fit, before)
 
 
-def _single(problem, options):
+def _single(problem, options, tol):
     single = problem.single_gaussian().mixture
-    return em(problem, problem.noisy(single), **options)
+    return em(problem, problem.noisy(single), tol=tol, **options)
 
 
 def _begun(problem, starts, before):
@@ -263,35 +264,36 @@ def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
         If there is nothing to climb from.
     """
     if starts.n_components == 1:
-        return _single(problem, options | {"tol": tol}), -np.inf
+        return _single(problem, options, tol), -np.inf
     field, runs = _begun(problem, starts, before)
     runs = sorted(runs, key=lambda run: -run.promise)
-    promised, loose = _promised(problem, field, runs[0]), 0.0
-    if outlook.is_hopeless(promised):
-        loose = LOOSE * outlook.behind(promised) / problem.source.total_weight
-        mixture = first_healthy(field, runs, max(tol, loose)).mixture
-    else:
-        mixture = winner(field, runs, 0)
-    options["tol"] = max(tol, loose)
-    fit = starts.climb(problem, field, mixture, options)
-    if loose > tol:
-        fit = replace(fit, converged=False)
+    promised = _promised(problem, field, runs[0])
+    if not outlook.is_hopeless(promised):
+        fit = starts.climb(problem, field, winner(field, runs, 0), options, tol)
+        fit = _no_worse(problem, fit, before)
+        return fit, problem.log_likelihood(fit) - promised
+    left = LOOSE * outlook.behind(promised) / problem.source.total_weight
+    mixture = first_healthy(field, runs, max(tol, left)).mixture
+    fit = starts.climb(problem, field, mixture, options, max(tol, left))
     fit = _no_worse(problem, fit, before)
-    return fit, problem.log_likelihood(fit) - promised if loose == 0.0 else -np.inf
+    return replace(fit, converged=fit.converged and left <= tol), -np.inf
 
 
-def move_components(problem, starts, fit, *, n_swaps, **options):
+def move_components(problem, starts, fit, *, n_swaps, tol, max_iter, **options):
     """Return a fit of one model that swaps of components lead to, or the one given.
 
-    See `refine`; options are those of `em`.
+    That is climbed to its end, if it was left before.  See `refine`; options are those
+    of `em`.
     """
-    field = starts.field(problem)
+    field, options = starts.field(problem), options | {"max_iter": max_iter}
     try:
         mixture = refined(field, fit.mixture, n_swaps)
-        other = mixture and starts.climb(problem, field, mixture, options)
+        if mixture is None and (fit.converged or fit.n_iter >= max_iter):
+            return fit
+        other = starts.climb(problem, field, mixture or fit.mixture, options, tol)
     except ValueError:  # there is a fit already
         return fit
-    return max(fit, other, key=problem.rank) if other else fit
+    return max(fit, other, key=lambda one: (problem.rank(one), one.converged))
 
 
 def _is_whole(field, problem):
@@ -302,7 +304,7 @@ def _is_whole(field, problem):
 def _promised(problem, field, run):
     """Return the log-likelihood of all rows that a run in a field promises.
 
-    On a sample it is too high: the run has adapted to these rows.
+    Its objective on a sample is too high: it has adapted to these rows.
     """
     objective = run.objective
     if not _is_whole(field, problem):
@@ -323,5 +325,5 @@ def _no_worse(problem, fit, before):
     extra = np.resize(heaviest, fit.mixture.n_components - k)
     twins = mixture.take([*range(k), *extra])
     statistics, objective = problem.expectation(twins)
-    copies = Fit(twins, objective, statistics, (objective,), True)
+    copies = Fit(twins, objective, statistics, (objective,), before.converged)
     return max(fit, copies, key=problem.rank)
