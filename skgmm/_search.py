@@ -238,9 +238,9 @@ class Outlook:
 def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
     """Return the fit of one model as far as it may be the best, and a surprise.
 
-    What cannot be the best takes part in no race: the run that promises most goes on
-    until little is to gain of what it lacks, `LOOSE` times that.  It has not converged
-    then, if that is more than ``tol``.
+    What does not promise to be the best takes part in no race: the first healthy run
+    goes on until it has no more to gain than `LOOSE` times what it lacks.  It has not
+    converged then, if that is more than ``tol``.
 
     Parameters
     ----------

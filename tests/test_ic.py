@@ -20,6 +20,9 @@ from test_mclust import REFERENCE, read
 
 import skgmm._grid
 from skgmm import GaussianMixture, GaussianMixtureIC
+from skgmm._ic import _problems
+from skgmm._progress import Silent
+from skgmm._search import Outlook, Starts, fit_one_of_many, move_components
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES, NAMES, factor_analysers
 
@@ -188,12 +191,32 @@ def test_what_cannot_be_best_is_left_before_its_end(problem):
     assert 0.1 < left.mean() < 0.9
     values, expected = search.results_["criterion"], whole.results_["criterion"]
     lacks = expected - whole.criterion_
+    # What is left lacks 5 units of log-likelihood, 10 of BIC, of what was best then.
     assert lacks[left].min() > 5.0
     near = lacks < 5.0
     np.testing.assert_allclose(values[near], expected[near], rtol=1e-6)
     # The best is among these.
     assert search.criterion_ == pytest.approx(whole.criterion_, rel=1e-8)
     assert search.converged_
+
+
+def test_what_was_left_is_climbed_to_its_end_where_it_may_win(problem):
+    X, family = problem.X, FAMILIES["full"]
+    [model] = _problems(X, np.ones(len(X)), 0.0, [family], "auto", False).values()
+    starts = Starts([model], 4, np.random.RandomState(0))
+    # Whatever it reaches, it lacks a million units.
+    outlook = Outlook(lambda log_likelihood: 2e6, 0.0, 5.0)
+    options = {"tol": 1e-9, "max_iter": 1000, "monitor": Silent()}
+    left, surprise = fit_one_of_many(model, starts, None, outlook, **options)
+    assert not left.converged
+    assert surprise == -np.inf
+    # Copies of components of a model that was left have not converged either.
+    more = Starts([model], 5, np.random.RandomState(0))
+    assert not fit_one_of_many(model, more, left, outlook, **options)[0].converged
+    end = move_components(model, starts, left, n_swaps=0, **options)
+    assert end.converged
+    assert end.objective >= left.objective
+    assert move_components(model, starts, end, n_swaps=0, **options) is end
 
 
 def test_components_of_what_may_be_best_are_moved(problem, monkeypatch):

@@ -10,8 +10,15 @@ from strategies import TYPES, case
 
 from skgmm import GaussianMixture
 from skgmm._degeneracy import Degenerate
+from skgmm._em import Problem
+from skgmm._frame import Frame
 from skgmm._kmeans import kmeans, seeds
-from skgmm._race import _longest_axis
+from skgmm._mixture import Mixture
+from skgmm._race import Field, Run, _longest_axis
+from skgmm._regularisation import PseudoObservations
+from skgmm._sources import ArraySource
+from skgmm.families import FAMILIES
+from skgmm.forms import Full
 
 types = pytest.mark.parametrize("covariance_type", TYPES)
 
@@ -219,3 +226,23 @@ def test_healthy_fits_come_before_spurious_ones():
     assert collapsed.degenerate_
     assert healthy.degenerate_ == []
     assert healthy.lower_bound_ < collapsed.lower_bound_
+
+
+def test_components_of_a_sample_are_judged_by_its_rows():
+    rows, weight = np.random.default_rng(0).normal(size=(4000, 2)), np.ones(4000)
+    source = ArraySource(rows, weight, Frame.of(rows, weight))
+    problem = Problem(source, FAMILIES["full"], PseudoObservations.of(source.frame, 1))
+
+    def health(sample, share):
+        field = Field.of(problem, sample)
+        weights = np.array([1.0 - share, share])
+        mixture = Mixture(weights, np.zeros((2, 2)), Full.unit(2, 2))
+        run = Run(mixture, (0.0,))
+        return field.is_healthy(run), field.rank(run)[0][0]
+
+    sample = source.sample(1000, np.random.RandomState(0))
+    # Six rows of a sample stand for 24, which are enough, but EM saw the six.
+    assert health(sample, 0.006) == (False, 0)
+    assert health(sample, 0.06) == (True, 0)
+    assert health(sample, 0.001) == (False, -1)
+    assert health(source, 0.006) == (True, 0)
