@@ -41,7 +41,7 @@ The map of the package, from the user down
     Fits that go on in another process; which saved models may be read.
 ``_online``, ``_em``, ``_starts``
     Streams; the iteration and its starting points.
-``_dask``, ``_sources``, ``_missing``, ``_frame``, ``_statistics``
+``_dask``, ``_sources``, ``_missing``, ``_lazy``, ``_frame``, ``_statistics``
     Who holds the rows, the coordinates they are seen in, what is summed over them.
 ``_regularisation``, ``families``
     From statistics to covariances.

@@ -9,8 +9,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from . import _criteria
-from ._dask import LazyRows, apply, is_lazy
+from ._dask import apply
 from ._distribution_methods import DistributionMethods
+from ._lazy import LazyRows, is_lazy
 from ._mixture import Mixture
 from ._noise import n_parameters
 from ._summary import summary_of

@@ -16,9 +16,10 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import _sklearn
 from ._checkpoint import Checkpoint, task_of
-from ._dask import DaskSource, LazyRows, is_lazy
+from ._dask import DaskHolesSource, DaskSource
 from ._em import Problem, StartFailed, best_run
 from ._fitted import FittedMixture, Model, make_model
+from ._lazy import LazyRows, is_lazy
 from ._missing import HolesSource, warn_of_many_patterns
 from ._noise import Noise, is_asked_for
 from ._online import Past, StepSize, first_rows
@@ -432,8 +433,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             iteration and is never in memory as a whole.  Blocks of a Dask array or
             frame are summed where they are (persist it, or they are made anew in every
             iteration); the predictions for one are lazy.  No value may be missing in
-            what is read by blocks; a memory-mapped file with missing values is read
-            into memory.
+            a file; one that is memory-mapped and has missing values is read into
+            memory.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: 2 is a repeated row, 0 an absent one.
@@ -808,8 +809,8 @@ def _kept(X, sample_weight):
     """
     if isinstance(X, LazyRows):
         X = X.weighted(sample_weight)
-        check_total_weight(X.total_weight, X.largest_weight)
-        return X, None, slice(None), 0.0
+        check_total_weight(X.total_weight, X.whole.largest or X.whole.empty)
+        return X, None, slice(None), X.whole.empty
     weight = check_sample_weight(sample_weight, len(X))
     weighted = slice(None) if sample_weight is None else weight > 0
     if _have_holes(X):
@@ -821,7 +822,9 @@ def _kept(X, sample_weight):
 
 
 def _have_holes(rows):
-    """Tell whether rows have NaN; those that are not in memory were checked."""
+    """Tell whether rows have NaN; those of files were checked."""
+    if isinstance(rows, LazyRows):
+        return rows.whole.holes
     return isinstance(rows, np.ndarray) and has_holes(rows)
 
 
@@ -833,7 +836,9 @@ def _source(rows, weight, empty_weight, family, n_components, *, warns=True):
         check_observed(rows)
     check_enough_rows(len(rows), n_components)
     options = {"per_feature": family.per_feature}
-    if isinstance(rows, LazyRows):
+    if isinstance(rows, LazyRows) and holes:
+        source = DaskHolesSource.of(rows, family.form, **options)
+    elif isinstance(rows, LazyRows):
         source = DaskSource.of(rows, **options)
     elif holes:
         source = HolesSource.of(rows, weight, family.form, empty_weight, **options)

@@ -68,6 +68,14 @@ class HolesSource:
         frame = Frame.of(rows, sample_weight, per_feature=per_feature, holes=True)
         return cls(rows, sample_weight, frame, form, empty_weight)
 
+    @classmethod
+    def knowing(cls, rows, sample_weight, frame, gaussian):
+        """Return the source of rows of which the one Gaussian is known."""
+        form = type(gaussian.covariances)
+        source = cls(rows, sample_weight, frame, form)
+        source._gaussians[form.for_total()] = gaussian
+        return source
+
     @cached_property
     def total_weight(self):
         """The number of observations: the sum of the weights."""
@@ -118,10 +126,8 @@ class HolesSource:
     @cached_property
     def factors(self):
         """Multiplications a component that a pass takes for factors, roughly."""
-        d, n_missing = self._d, np.sum(~self._sorted[1][2].observed, axis=1)
-        sizes = np.where(2 * n_missing <= d, n_missing, d)
-        general = self.form.unit(1, d).general
-        return float(np.sum(sizes.astype(float) ** 2)) * general.whiteners.size / d
+        n_missing = np.sum(~self._sorted[1][2].observed, axis=1)
+        return float(np.sum(n_multiplications(n_missing, self._d, self.form)))
 
     @property
     def work(self):
@@ -248,12 +254,12 @@ class HolesSource:
         hard = labels[:, np.newaxis] == np.arange(n_classes)
         return self._with_conditional(statistics, hard)
 
-    def moments(self, responsibilities, form):
-        """Return the statistics for given responsibilities, see `ArraySource`.
+    # Of the completed rows; holes have the conditional covariances of the Gaussian.
+    moments = ArraySource.moments
 
-        Of the completed rows; holes have the conditional covariances of the Gaussian.
-        """
-        statistics = self._as_complete().moments(responsibilities, form)
+    def _moments_about(self, responsibilities, origin, form):
+        complete = self._as_complete()
+        statistics = complete._moments_about(responsibilities, origin, form)
         return self._with_conditional(statistics, responsibilities)
 
     def _as_complete(self):
@@ -274,6 +280,13 @@ class HolesSource:
             )
         )
         return replace(statistics, second=statistics.second + second)
+
+
+def n_multiplications(n_missing, n_features, form):
+    """Return the multiplications for the factors of patterns of so many holes."""
+    sizes = np.where(2 * n_missing <= n_features, n_missing, n_features)
+    general = form.unit(1, n_features).general
+    return sizes.astype(float) ** 2 * (general.whiteners.size / n_features)
 
 
 def warn_of_many_patterns(source, n_components):

@@ -53,11 +53,13 @@ def chunks(n_rows, means):
     A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
     answered.  It is whole blocks of the compiled pass, which computes no fewer, and a
-    few megabytes at most, which rows that are read from a file need in memory.
+    few megabytes at most, which rows that are read from a file need in memory.  There
+    are enough for several threads, but where there is one in any case (`inline`).
     """
     n_components, n_features = means.shape
     work = n_components * (n_features * (n_features + 10) + 20)  # per row
-    size = min(max(-(-n_rows // 32), 10_000_000 // work), 5_000_000_000 // work)
+    n_chunks = 1 if getattr(_here, "whole", False) else 32
+    size = min(max(-(-n_rows // n_chunks), 10_000_000 // work), 5_000_000_000 // work)
     size = min(size, _NUMBERS // n_features)
     size = max(-(-size // _BLOCK) * _BLOCK, 1024)
     return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
@@ -91,12 +93,13 @@ _here = threading.local()
 @contextmanager
 def inline():
     """Use one thread in the block: whoever calls has others for other work."""
-    before = getattr(_here, "inline", False)
-    _here.inline = True
+    before = vars(_here).copy()
+    _here.inline = _here.whole = True
     try:
         yield
     finally:
-        _here.inline = before
+        vars(_here).clear()
+        vars(_here).update(before)
 
 
 @cache

@@ -9,8 +9,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, validate_data
 
 from . import _starts
-from ._dask import LazyRows, is_lazy, sample_of
 from ._files import Blocks, StoredRows, is_stored
+from ._lazy import LazyRows, is_lazy, sample_of
 from ._mixture import Mixture
 from ._noise import is_asked_for
 from .families import FAMILIES
@@ -29,19 +29,19 @@ def check_rows(estimator, X, *, reset=True):
     """Return the rows of X, an array of float64 or float32 or what reads one.
 
     Stored rows are checked now if a fit will read them many times, or else when they
-    are read.  A fit takes NaN in arrays only, so a memory-mapped file that has some is
-    one.
+    are read.  A fit takes no NaN in a file, so one that is memory-mapped and has some
+    is an array.
     """
     name = type(estimator).__name__
-    check = partial(_check_block, name=name, allow_nan=not reset)
     if is_lazy(X):
         check_shape_of_lazy(sample_of(X), name)
         validate_data(estimator, sample_of(X), skip_check_array=True, reset=reset)
+        check = partial(_check_block, name=name, allow_nan=True)
         return LazyRows.of(X, check, check_weights_of_rows)
     if not is_stored(X):
         return check_array_rows(estimator, X, reset=reset)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    rows = StoredRows.of(X, check)
+    rows = StoredRows.of(X, partial(_check_block, name=name, allow_nan=not reset))
     if not reset:
         return rows
     try:
@@ -96,9 +96,9 @@ def _check_block(block, *, name, allow_nan):
     """Raise unless a block of rows is finite."""
     if not allow_nan and has_holes(block):
         raise _HasHoles(
-            "X contains NaN, and here missing values are taken only from arrays in "
-            "memory; got rows that are read block by block. Load them into an array, "
-            "or leave out the rows with NaN."
+            "X contains NaN, and missing values are taken from arrays in memory and "
+            "Dask collections; got a file that is read block by block. Load it into "
+            "an array, or dask.array.from_array, or leave out the rows with NaN."
         )
     assert_all_finite(block, allow_nan=True, estimator_name=name, input_name="X")
 
@@ -280,7 +280,10 @@ def check_enough_rows(n_rows, n_components):
 
 def check_observed(rows):
     """Raise if there is a feature of which nothing was observed."""
-    unknown = np.isnan(rows).all(axis=0)
+    if isinstance(rows, LazyRows):
+        unknown = np.isnan(rows.whole.low)
+    else:
+        unknown = np.isnan(rows).all(axis=0)
     if unknown.any():
         raise ValueError(
             "X must have at least one observed value of each feature; features "

@@ -18,7 +18,7 @@ from strategies import TYPES, case
 
 import skgmm._em
 from skgmm import GaussianMixture, GaussianMixtureIC
-from skgmm._dask import Held, LazyRows, _sum
+from skgmm._lazy import Held, LazyRows, _sum
 from skgmm._sums import Sums
 
 dask = pytest.importorskip("dask")
@@ -269,17 +269,96 @@ def test_a_grid_gathers_nothing():
     assert max(largest) == 701
 
 
-# ---- errors ----
+# ---- missing values ----
 def with_nan():
     rows = X.copy()
     rows[-1, 1] = np.nan
     return rows
 
 
+def holed():
+    """Rows with holes; some of which nothing was observed, some of weight zero."""
+    rows = X.copy()
+    rows[np.random.default_rng(1).random(X.shape) < 0.2] = np.nan
+    rows[:701, 1] = np.nan  # nothing of a feature in a block
+    return rows
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "VEI", "EEE"])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_a_fit_to_holes_is_that_of_memory(covariance_type, weight):
+    rows = holed()
+    assert np.isnan(rows).all(axis=1).any()
+    lazy = fitted(array(rows), covariance_type, weight)
+    memory = fitted(rows, covariance_type, weight)
+    assert_same(lazy, memory)
+    assert lazy.n_samples_seen_ == memory.n_samples_seen_
+    for name in ("score", "bic", "icl"):
+        answer = getattr(lazy, name)(array(rows), sample_weight=weight)
+        expected = getattr(memory, name)(rows, sample_weight=weight)
+        assert answer == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("start", ["auto", "labels", "callable"])
+def test_starts_of_holes(start):
+    init = {
+        "auto": "auto",
+        "labels": CASE.labels,
+        "callable": lambda X, k, rng: np.arange(len(X)) % k,
+    }[start]
+    options = {"init_params": init, "sample_weight": WEIGHT}
+    options |= {"max_iter": 500} if start == "auto" else {}
+    assert_same(fitted(array(holed()), **options), fitted(holed(), **options))
+
+
+def test_a_sample_of_holes_is_that_of_memory(monkeypatch):
+    monkeypatch.setattr("skgmm._starts._SAMPLE", 500)
+    monkeypatch.setattr("skgmm._missing._ROWS", 700)
+    assert_same(fitted(array(holed())), fitted(holed()))
+
+
+def test_missing_values_of_pandas():
+    table = pd.DataFrame(holed(), columns=NAMES).convert_dtypes()
+    lazy = fitted(dd.from_pandas(table, npartitions=5), max_iter=3)
+    assert_same(lazy, fitted(holed(), max_iter=3))
+
+
+def test_acceleration_and_noise_with_holes():
+    options = {"acceleration": "squarem", "noise": True, "max_iter": 20}
+    assert_same(fitted(array(holed()), **options), fitted(holed(), **options))
+
+
+def test_a_grid_of_holes():
+    lazy = GaussianMixtureIC([1, 2, 3], covariance_type=["full", "VEI"], n_swaps=0)
+    lazy.fit(array(holed()))
+    memory = GaussianMixtureIC([1, 2, 3], covariance_type=["full", "VEI"], n_swaps=0)
+    assert_same_choice(lazy, memory.fit(holed()))
+
+
+def test_many_patterns_are_warned_of(monkeypatch):
+    monkeypatch.setattr("skgmm._missing._WORK", 1.0)
+    blocks = np.split(np.isnan(holed()), range(701, N, 701))
+    patterns = [np.unique(block, axis=0).sum(axis=1) % D for block in blocks]
+    number = sum(np.count_nonzero(one) for one in patterns)  # not all, not nothing
+    with pytest.warns(UserWarning, match=rf"X has {number} patterns of missing"):
+        fitted(array(holed()), max_iter=1)
+
+
+def test_labels_are_given_for_rows_of_weight_zero_too():
+    weight = WEIGHT * (CASE.labels != 2)
+    assert (weight == 0).any()
+    labels = np.where(WEIGHT == 1, 2, CASE.labels)
+    options = {"init_params": labels, "sample_weight": weight}
+    assert_same(fitted(array(), **options), fitted(X, **options))
+
+
+# ---- errors ----
+
+
 @pytest.mark.parametrize(
     ("rows", "weight", "text"),
     [
-        (with_nan(), None, "X contains NaN.*Load them into an array"),
+        (np.full((9, D), np.nan), None, r"features \[0, 1, 2\] are NaN in all rows"),
         (X, -WEIGHT, "must not be negative"),
         (X, 0 * WEIGHT, "all zero weights"),
         (X, WEIGHT[:-1], r"shape \(3000,\); got shape \(2999,\)"),
@@ -387,6 +466,15 @@ def test_workers_give_the_same_bits(client, weights):
     for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
         np.testing.assert_array_equal(getattr(lazy, name), getattr(threads, name))
     assert_same(lazy, fitted(X, sample_weight=None if weight is None else WEIGHT))
+
+
+@workers
+def test_workers_give_the_same_bits_for_holes(client):
+    lazy = fitted(held(holed()))
+    with dask.config.set(scheduler="threads"):
+        threads = fitted(array(holed(), chunks=(301, D)))
+    np.testing.assert_array_equal(lazy.covariances_, threads.covariances_)
+    assert_same(lazy, fitted(holed()))
 
 
 @workers

@@ -235,7 +235,7 @@ def test_bad_rows_are_an_error_of_any_method(mapped, small_blocks):
 def test_a_fit_to_blocks_takes_no_missing_values(small_blocks):
     mixture = fitted(X)
     before = mixture.means_
-    with pytest.raises(ValueError, match=r"X contains NaN.*Load them into an array"):
+    with pytest.raises(ValueError, match=r"X contains NaN.*got a file.*Load it into"):
         mixture.fit(Table(spoilt(np.nan)))
     np.testing.assert_array_equal(mixture.means_, before)
 
