@@ -22,6 +22,8 @@ _SLOWEST = 1 - 1e-4
 # A component of less weight is left to die in peace.
 _SMALLEST_WEIGHT = 1e-8
 
+# Multiplications of steps made one by one that are worth being handed to a thread.
+_WORK_OF_A_THREAD = 1e7
 
 ALL_NOISE = (
     "noise takes all rows, since its density, one over the volume, is above that of "
@@ -172,7 +174,9 @@ class Problem:
             mixture, trail = ends[r]
             return self._plain_steps(mixture or starts[r], trail, n_steps)
 
-        for r, end in zip(short, list(ordered_map(further, short)), strict=True):
+        work = n_steps * starts[0].n_components * self.source.work
+        mapped = ordered_map if work > _WORK_OF_A_THREAD else map
+        for r, end in zip(short, list(mapped(further, short)), strict=True):
             ends[r] = end
         return ends
 

@@ -16,8 +16,9 @@ from ._statistics import Statistics
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
 
-# And of one that is worth being handed to a thread: a fraction of a millisecond.
-_WORK_OF_A_THREAD = 1e6
+# And of one that is worth being handed to a thread: a fraction of a millisecond, or some
+# where Python makes the steps, of which one thread only runs at a time.
+_WORK_OF_A_THREAD = 1e6 if kernels.name == "compiled" else 1e7
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,11 @@ class Statistics:
     def _moments(self):
         return self.count, self.first, self.second
 
+    @property
+    def n_components(self):
+        """K."""
+        return len(self.count)
+
     def means(self):
         """Return the means; that of a component without rows is its origin."""
         return self.origin + self._shift()

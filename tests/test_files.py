@@ -145,7 +145,6 @@ def test_files_smaller_than_a_sample(mapped):
     "chunks", [None, (1, D), (777, 2), (N, D), (10 * N, D), ((N,), (D,))]
 )
 def test_anything_that_slices(chunks, small_blocks):
-    assert_same(Table(X, chunks), X)
     assert_same(Table(X, chunks), X, max_iter=1, sample_weight=WEIGHT)
 
 

@@ -235,8 +235,9 @@ def test_components_of_what_may_be_best_are_moved(problem, monkeypatch):
     assert len(moved) < 2 * len(SOME)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("criterion", ["bic", "aic", "aicc", "icl"])
+@pytest.mark.parametrize(
+    ("seed", "criterion"), [(0, "bic"), (1, "aic"), (2, "aicc"), (1, "icl")]
+)
 def test_the_best_is_that_of_all_models_at_their_ends(seed, criterion):
     X = case(seed, 3, 2, n_rows=90, distance=3.0).X
     options = {"covariance_type": ["full", "tied", "VEI", "spherical"], "n_swaps": 0}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
-from strategies import TYPES, Truth, case, cases, dense, fitted, matrices_of
+from strategies import TYPES, Truth, case, cases, dense, examples, fitted, matrices_of
 from test_laws import as_far, assert_same_fit
 
 import skgmm._gaussian_mixture
@@ -413,6 +413,7 @@ def test_holes_in_rows_of_weight_zero_change_no_bit(covariance_type):
     assert one.lower_bounds_ == other.lower_bounds_
 
 
+@examples(1 / 2)
 @types
 @given(cases(max_components=3, max_features=4, n_rows=st.just(80)), st.floats(0, 0.6))
 def test_the_objective_never_falls(covariance_type, case, fraction):

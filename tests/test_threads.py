@@ -245,7 +245,7 @@ def test_default_fits_at_once_leave_the_filters_of_warnings_alone():
     expected = [mixture.fit(rows).means_ for mixture in mixtures]
     with ThreadPoolExecutor(4) as pool:
         answers = list(
-            pool.map(lambda mixture: clone(mixture).fit(rows).means_, mixtures * 8)
+            pool.map(lambda mixture: clone(mixture).fit(rows).means_, mixtures * 4)
         )
     for index, means in enumerate(answers):
         np.testing.assert_allclose(means, expected[index % 2], rtol=1e-9)
