@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from ._frame import extremes
+from ._missing import with_nan
 from ._sums import Sums
 from ._threads import inline
 from .kernels import Patterns, has_holes
@@ -123,8 +124,9 @@ class Facts:
         """Return the facts of the rows of a block that have a weight."""
         empty, n_features, holes = 0.0, rows.shape[1], has_holes(rows)
         if holes:
-            (rows, weight), before = _observed(rows, weight), weight
-            empty = float(before.sum() - weight.sum())
+            nothing = np.isnan(rows).all(axis=1)
+            empty = float(weight[nothing].sum())
+            rows, weight = rows[~nothing], weight[~nothing]
         patterns = np.zeros(n_features + 1, dtype=int)
         low = high = np.full(n_features, np.nan)
         if len(rows):
@@ -473,10 +475,7 @@ def _checked(block, sample_weight, *, dtype, check_block, check_weight):
 
 def _numbers(block):
     """Return a block as an array, pandas' NA as NaN."""
-    rows = np.asarray(block)
-    if rows.dtype == object and hasattr(block, "to_numpy"):
-        return block.to_numpy(np.float64, na_value=np.nan)
-    return rows
+    return with_nan(np.asarray(block))
 
 
 def _joined(block, sample_weight, dtype, observed_only=False):
@@ -492,12 +491,6 @@ def _joined(block, sample_weight, dtype, observed_only=False):
     if isinstance(present, slice) or present.all():
         return rows, weight, slice(None)
     return rows[present], weight[present], present
-
-
-def _observed(rows, weight):
-    """Return rows of which something was observed, and their weights."""
-    something = ~np.isnan(rows).all(axis=1)
-    return rows[something], weight[something]
 
 
 def _facts(check, block, sample_weight):

@@ -4,6 +4,7 @@ A hole adds nothing to the likelihood; to the moments of a component it adds its
 conditional mean and covariance, given what was observed of the row.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -280,6 +281,18 @@ class HolesSource:
             )
         )
         return replace(statistics, second=statistics.second + second)
+
+
+def with_nan(X):
+    """Return X with NaN where a frame or an array of objects has pandas' NA."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:  # nobody can have any
+        return X
+    if isinstance(X, pandas.DataFrame) and X.select_dtypes("object").size:
+        return X.mask(X.isna(), np.nan)
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        return np.where(pandas.isna(X), np.nan, X)
+    return X
 
 
 def n_multiplications(n_missing, n_features, form):

@@ -16,8 +16,8 @@ from ._statistics import Statistics
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
 
-# And of one that is worth being handed to a thread: a fraction of a millisecond, or some
-# where Python makes the steps, of which one thread only runs at a time.
+# And of one that is worth being handed to a thread: a fraction of a millisecond, or a
+# few where Python makes the steps, which one thread at a time does.
 _WORK_OF_A_THREAD = 1e6 if kernels.name == "compiled" else 1e7
 
 

@@ -1,6 +1,5 @@
 """Checks at the border: what the user gives becomes what the inside trusts."""
 
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +10,7 @@ from sklearn.utils.validation import check_array, validate_data
 from . import _starts
 from ._files import Blocks, StoredRows, is_stored
 from ._lazy import LazyRows, is_lazy, sample_of
+from ._missing import with_nan
 from ._mixture import Mixture
 from ._noise import is_asked_for
 from .families import FAMILIES
@@ -63,18 +63,6 @@ def check_shape_of_lazy(sample, name):
         )
     if np.shape(sample)[1] == 0:
         raise ValueError(f"{name} needs at least 1 feature; got a collection of none.")
-
-
-def with_nan(X):
-    """Return X with NaN where a frame or an array of objects has pandas' NA."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None:  # nobody can have any
-        return X
-    if isinstance(X, pandas.DataFrame) and X.select_dtypes("object").size:
-        return X.mask(X.isna(), np.nan)
-    if isinstance(X, np.ndarray) and X.dtype == object:
-        return np.where(pandas.isna(X), np.nan, X)
-    return X
 
 
 def check_array_rows(estimator, X, *, reset=True):

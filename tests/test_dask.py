@@ -317,10 +317,37 @@ def test_a_sample_of_holes_is_that_of_memory(monkeypatch):
     assert_same(fitted(array(holed())), fitted(holed()))
 
 
-def test_missing_values_of_pandas():
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "VEI"])
+@pytest.mark.parametrize("init_params", ["bisect", CASE.labels], ids=["name", "labels"])
+@pytest.mark.parametrize("kind", ["nothing observed", "no weight", "no rows"])
+def test_blocks_of_which_no_row_takes_part(covariance_type, init_params, kind):
+    rows, weight, block = holed(), None, slice(701, 1402)
+    if kind == "nothing observed":
+        rows[block] = np.nan
+    elif kind == "no weight":
+        weight = np.ones(N)
+        weight[block] = 0.0
+    options = {"init_params": init_params, "sample_weight": weight}
+    collection = unknown(rows) if kind == "no rows" else array(rows)
+    lazy = fitted(collection, covariance_type, **options)
+    assert_same(lazy, fitted(rows, covariance_type, **options))
+
+
+def test_a_row_without_a_value_and_next_to_no_weight():
+    rows, weight = X.copy(), np.ones(N)
+    rows[5], weight[5] = np.nan, 1e-17
+    lazy = fitted(array(rows), sample_weight=weight)
+    assert_same(lazy, fitted(rows, sample_weight=weight))
+
+
+@pytest.mark.parametrize("kind", ["frame", "array"])
+def test_missing_values_of_pandas(kind):
     table = pd.DataFrame(holed(), columns=NAMES).convert_dtypes()
-    lazy = fitted(dd.from_pandas(table, npartitions=5), max_iter=3)
-    assert_same(lazy, fitted(holed(), max_iter=3))
+    lazy = dd.from_pandas(table, npartitions=5)
+    lazy = lazy if kind == "frame" else lazy.to_dask_array()
+    mixture, memory = fitted(lazy, max_iter=3), fitted(holed(), max_iter=3)
+    assert_same(mixture, memory)
+    assert mixture.score(lazy) == pytest.approx(memory.score(holed()), rel=1e-10)
 
 
 def test_acceleration_and_noise_with_holes():
