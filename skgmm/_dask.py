@@ -189,8 +189,6 @@ def _expectation(rows, sample_weight, frame, mixture, within):
 
 
 def _expectation_with_holes(rows, sample_weight, frame, mixture):
-    if len(rows) == 0:
-        return _expectation(rows, sample_weight, frame, mixture, within=True)
     source = HolesSource(rows, sample_weight, frame, type(mixture.covariances))
     return _arrays(source.statistics(mixture))
 
@@ -203,8 +201,6 @@ def _moments(rows, sample_weight, frame, origin, form, responsibilities):
 def _moments_with_holes(
     rows, sample_weight, frame, gaussian, origin, form, responsibilities
 ):
-    if len(rows) == 0:
-        return _moments(rows, sample_weight, frame, origin, form, responsibilities)
     source = HolesSource.knowing(rows, sample_weight, frame, gaussian)
     return _arrays(source._moments_about(responsibilities, origin, form))
 

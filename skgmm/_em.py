@@ -14,16 +14,13 @@ from ._statistics import Statistics
 from ._threads import ordered_map, single_threaded_blas
 from ._warnings import warn
 from .forms import NotPositiveDefinite
-from .kernels import LOG_2PI
+from .kernels import LOG_2PI, reference
 
 # The slowest rate of convergence that is reckoned with.
 _SLOWEST = 1 - 1e-4
 
 # A component of less weight is left to die in peace.
 _SMALLEST_WEIGHT = 1e-8
-
-# Multiplications of steps made one by one that are worth being handed to a thread.
-_WORK_OF_A_THREAD = 1e7
 
 ALL_NOISE = (
     "noise takes all rows, since its density, one over the volume, is above that of "
@@ -175,7 +172,7 @@ class Problem:
             return self._plain_steps(mixture or starts[r], trail, n_steps)
 
         work = n_steps * starts[0].n_components * self.source.work
-        mapped = ordered_map if work > _WORK_OF_A_THREAD else map
+        mapped = ordered_map if work > reference.WORK_OF_A_THREAD else map
         for r, end in zip(short, list(mapped(further, short)), strict=True):
             ends[r] = end
         return ends

@@ -15,8 +15,8 @@ from sklearn.utils.validation import validate_data
 
 from ._features import check_count
 from ._gaussian_mixture import GaussianMixture
+from ._missing import with_nan
 from ._typing import RandomState
-from ._validation import with_nan
 from ._warnings import warn
 from .families import FAMILIES
 

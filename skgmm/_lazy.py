@@ -122,23 +122,20 @@ class Facts:
     @classmethod
     def of(cls, n_stored, rows, weight):
         """Return the facts of the rows of a block that have a weight."""
-        empty, n_features, holes = 0.0, rows.shape[1], has_holes(rows)
-        if holes:
+        n_features, empty = rows.shape[1], 0.0
+        patterns = np.zeros(n_features + 1, dtype=int)
+        observed = np.full(n_features, weight.sum())
+        if has_holes(rows):
             nothing = np.isnan(rows).all(axis=1)
             empty = float(weight[nothing].sum())
             rows, weight = rows[~nothing], weight[~nothing]
-        patterns = np.zeros(n_features + 1, dtype=int)
-        low = high = np.full(n_features, np.nan)
-        if len(rows):
-            low, high = extremes(rows, holes)
-        total = float(weight.sum())
-        observed = np.full(n_features, total)
-        if holes and len(rows):
             observed = weight @ ~np.isnan(rows)
             n_missing = np.sum(~Patterns.of(rows)[1].observed, axis=1)
             patterns = np.bincount(n_missing, minlength=n_features + 1)
-        largest = float(weight.max(initial=0.0))
-        sizes = n_stored, len(rows), total, largest
+        low = high = np.full(n_features, np.nan)
+        if len(rows):
+            low, high = extremes(rows, holes=True)
+        sizes = n_stored, len(rows), float(weight.sum()), float(weight.max(initial=0.0))
         return cls(*sizes, observed, low, high, empty, patterns)
 
     def __add__(self, other):

@@ -159,7 +159,8 @@ class HolesSource:
             moments = count, first, form.from_general(second)
             return Statistics(*moments, others[0], origin, form, *others[1:])
 
-        parts = [complete.statistics(mixture)] if len(complete.rows) else []
+        some = len(complete.rows) or not len(rows)  # of no rows at all: zeros
+        parts = [complete.statistics(mixture)] if some else []
         chunks = _threads.chunks(len(rows), origin) if len(rows) else []
         parts += _threads.ordered_map(part, chunks)
         return Statistics.sum(iter(parts))

@@ -16,10 +16,6 @@ from ._statistics import Statistics
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
 
-# And of one that is worth being handed to a thread: a fraction of a millisecond, or a
-# few where Python makes the steps, which one thread at a time does.
-_WORK_OF_A_THREAD = 1e6 if kernels.name == "compiled" else 1e7
-
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
@@ -130,7 +126,7 @@ class ArraySource:
             return kernels.climb(data, batch, terms, n_steps, of_moments)
 
         # Each is worth a thread, or all together are not worth one.
-        alone = work > _WORK_OF_A_THREAD
+        alone = work > kernels.WORK_OF_A_THREAD
         parts = (
             [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
         )

@@ -641,7 +641,7 @@ def test_f18_methods_keep_little_beside_the_rows(large, covariance_type):
         assert peak < 2 * 8 * len(large) / 1e6 + 5, method
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@each_covariance_type
 def test_f18_fit_keeps_nothing_for_each_row(covariance_type, monkeypatch):
     # One thread: how many blocks are in memory at a time is then no matter of luck.
     monkeypatch.setattr("skgmm._threads.n_threads", lambda: 1)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
-from strategies import TYPES, case
+from strategies import TYPES, case, examples
 
 import skgmm._em
 from skgmm import GaussianMixture, GaussianMixtureIC
@@ -379,9 +379,21 @@ def test_labels_are_given_for_rows_of_weight_zero_too():
     assert_same(fitted(array(), **options), fitted(X, **options))
 
 
+@examples(1 / 2)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 99), st.booleans())
+def test_it_does_not_matter_how_rows_with_holes_are_cut(seed, share, size, weighted):
+    rng, rows = np.random.default_rng(seed), X[:200].copy()
+    rows[5:][rng.random((195, D)) < share] = np.nan
+    weight = rng.integers(0, 3, 200) * 0.4 if weighted else None
+    if weighted:
+        weight[:5] = 1.0  # something of each feature
+    options = {"sample_weight": weight, "init_params": CASE.labels[:200], "max_iter": 2}
+    with dask.config.set(scheduler="synchronous"):
+        lazy = fitted(array(rows, chunks=(size, 2)), **options)
+    assert_same(lazy, fitted(rows, **options))
+
+
 # ---- errors ----
-
-
 @pytest.mark.parametrize(
     ("rows", "weight", "text"),
     [

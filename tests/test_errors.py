@@ -622,16 +622,22 @@ def test_an_interrupt_leaves_the_old_state(monkeypatch, error, after, first):
         np.testing.assert_array_equal(mixture.predict(X), fitted().predict(X))
 
 
+@pytest.fixture
+def no_callbacks_of_gc():
+    """Hypothesis times the collector by one; an interrupt that comes there is lost."""
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = callbacks
+
+
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(),
     reason="signals come to the main thread",
 )
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer here")
+@pytest.mark.usefixtures("no_callbacks_of_gc")
 def test_control_c_leaves_the_old_state():
-    # Hypothesis times the collection of garbage by a callback, and an interrupt is lost
-    # that comes meanwhile.
-    callbacks = gc.callbacks[:]
-    gc.callbacks.clear()
     rows = np.random.default_rng(1).normal(size=(20_000, 5))
     mixture = GaussianMixture(2, tol=0, random_state=0).fit(X)
     mixture.set_params(n_components=20, max_iter=100_000)
@@ -649,7 +655,6 @@ def test_control_c_leaves_the_old_state():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-        gc.callbacks.extend(callbacks)
     assert time.perf_counter() - begun < 10, "the interrupt was heard late"
     assert vars(mixture) == before
     assert mixture.predict(X).shape == (40,)

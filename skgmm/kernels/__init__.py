@@ -34,6 +34,7 @@ _passes = _chosen()
 name = "numpy" if _passes is reference else "compiled"
 instruction_set = getattr(_passes, "instruction_set", None)
 
+WORK_OF_A_THREAD = _passes.WORK_OF_A_THREAD
 statistics = _passes.statistics
 moments = _passes.moments
 class_moments = _passes.class_moments
@@ -55,6 +56,7 @@ has_holes = holes.has_holes
 
 __all__ = [
     "LOG_2PI",
+    "WORK_OF_A_THREAD",
     "Data",
     "Patterns",
     "class_moments",

@@ -45,13 +45,14 @@ class Patterns:
         order = np.lexsort(codes.T[::-1])
         codes = codes[order]
         new = np.flatnonzero(np.any(codes[1:] != codes[:-1], axis=1)) + 1
-        offsets = np.concatenate([[0], new, [len(rows)]])
+        offsets = np.unique([0, *new, len(rows)])  # of no rows one, and no pattern
         return order, cls(offsets, ~missing[order[offsets[:-1]]])
 
     @property
     def n_complete(self):
         """Number of rows without holes: they are the first ones."""
-        return int(self.offsets[1]) if self.observed[0].all() else 0
+        first = self.observed[:1].all(axis=1)
+        return int(self.offsets[1]) if first.any() else 0
 
     def incomplete(self):
         """Return the patterns of the rows with holes."""
@@ -195,12 +196,13 @@ def conditional_scatter(mixture, patterns, counts, varies):
 
     The mixture is one Gaussian, in general form.
     """
-    total = 0.0
-    size = max(1, _BATCH // mixture.covariances.whiteners.size)
+    covariances, n_components = mixture.covariances, counts.shape[1]
+    total = np.zeros(covariances.shape(n_components, mixture.n_features))
+    size = max(1, _BATCH // covariances.whiteners.size)
     for begin in range(0, len(counts), size):
         part = slice(begin, begin + size)
-        holes = mixture.covariances.with_holes(patterns.observed[part], varies)
-        total = total + np.tensordot(counts[part].T, holes.conditional[0], 1)
+        holes = covariances.with_holes(patterns.observed[part], varies)
+        total += np.tensordot(counts[part].T, holes.conditional[0], 1)
     return total
 
 
