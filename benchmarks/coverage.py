@@ -63,7 +63,8 @@ def cell(covariance_type, method, n_fits, n_rows):
             inside = np.abs(found - true) <= 1.96 * getattr(errors, name)
             hits[name] += inside.mean() / n_fits
     shares = ", ".join(f"{name} {100 * hits[name]:.1f} %" for name in names)
-    print(f"{method:12} {covariance_type:10} {n_fits} fits of {n_rows} rows: {shares}")
+    line = f"{method:12} {covariance_type:10} {n_fits} fits of {n_rows} rows: {shares}"
+    print(line, flush=True)
     return {"type": covariance_type, "method": method, "coverage": hits}
 
 

@@ -414,7 +414,7 @@ def _in_one_call(problem, start, tol, max_iter, monitor):
     if converged and len(way) == 1:  # the pass counts that shows it
         way = objective, objective
     end = Fit(mixture, objective, statistics, way[1:], converged)
-    for n_iter, value in enumerate(way):
+    for n_iter, value in enumerate(way if monitor.sees_iterations else ()):
         monitor.iteration(replace(end, objective=value, history=way[1 : n_iter + 1]))
     return Rest(end)
 

@@ -20,7 +20,7 @@ from ._frame import Frame
 from ._gaussian_mixture import _problem
 from ._progress import Silent
 from ._sources import ArraySource
-from ._threads import single_threaded_blas
+from ._threads import ordered_map
 from ._validation import check_sample_weight
 from ._warnings import warn
 from .forms import NotPositiveDefinite
@@ -303,54 +303,59 @@ class _Component:
 # ---- bootstrap ------------------------------------------------------------
 def _by_bootstrap(mixture, model, inward, source, rng, n_resamples):
     weight = source.sample_weight
-    n_rows = round(float(weight.sum()))
+    n_rows, shares = round(float(weight.sum())), weight / weight.sum()
 
-    def drawn():
-        return rng.multinomial(n_rows, weight / weight.sum()).astype(float)
+    def drawn(rng):
+        return rng.multinomial(n_rows, shares).astype(float)
 
-    return _covariance_of_fits(mixture, model, inward, source, drawn, n_resamples)
+    return _covariance_of_fits(mixture, model, inward, source, drawn, rng, n_resamples)
 
 
 def _by_weights(mixture, model, inward, source, rng, n_resamples):
     weight = source.sample_weight
 
-    def drawn():
+    def drawn(rng):
         # A row that counts w times has the sum of w exponential weights.
         gamma = rng.standard_gamma(weight)
         return gamma * (weight.sum() / gamma.sum())
 
-    return _covariance_of_fits(mixture, model, inward, source, drawn, n_resamples)
+    return _covariance_of_fits(mixture, model, inward, source, drawn, rng, n_resamples)
 
 
-def _covariance_of_fits(mixture, model, inward, source, drawn, n_resamples):
+def _covariance_of_fits(mixture, model, inward, source, drawn, rng, n_resamples):
     """Return the covariance matrix of the parameters of fits to drawn weights."""
     whole = _problem(mixture, source, model.family)
-    vectors, failure = [], None
-    for _ in range(n_resamples):
-        weight = drawn()
+    options = {
+        "tol": mixture.tol,
+        "max_iter": mixture.max_iter,
+        "accelerated": mixture.acceleration is not None,
+        "monitor": Silent(),
+        "fast": True,
+    }
+
+    def fitted(seed):
+        """Return the parameters of a fit, or the error if it fails."""
+        weight = drawn(np.random.RandomState(seed))
         present = weight > 0
         part = ArraySource(source.rows[present], weight[present], source.frame)
-        problem = replace(whole, source=part)
         try:
-            with single_threaded_blas():
-                fit = em(
-                    problem,
-                    inward,
-                    tol=mixture.tol,
-                    max_iter=mixture.max_iter,
-                    accelerated=mixture.acceleration is not None,
-                    monitor=Silent(),
-                )
+            fit = em(replace(whole, source=part), inward, **options)
         except (StartFailed, NotPositiveDefinite) as error:
-            failure = error
-        else:
-            vectors.append(_vector(source.frame.outward(fit.mixture)))
+            return error
+        return _vector(source.frame.outward(fit.mixture))
+
+    # Each has random numbers of its own: they do not depend on the number of threads.
+    seeds = rng.randint(2**31 - 1, size=n_resamples)
+    ends = list(ordered_map(fitted, seeds))
+    vectors = [end for end in ends if not isinstance(end, ValueError)]
+    failures = [end for end in ends if isinstance(end, ValueError)]
     if len(vectors) < 2:
-        raise ValueError(f"No fit to a resample succeeded. The last one: {failure}.")
-    if failure is not None:
+        last = failures[-1]
+        raise ValueError(f"No fit to a resample succeeded. The last one: {last}.")
+    if failures:
         warn(
-            f"{n_resamples - len(vectors)} of the {n_resamples} fits to resamples "
-            f"failed and were left out. The last one: {failure}.",
+            f"{len(failures)} of the {n_resamples} fits to resamples failed and were "
+            f"left out. The last one: {failures[-1]}.",
             ConvergenceWarning,
         )
     return np.cov(np.array(vectors), rowvar=False)
