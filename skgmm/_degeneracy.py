@@ -35,7 +35,7 @@ def empty(rows):
     return rows < _EMPTY
 
 
-def degenerate(covariances, total, count, family, margin=1.0):
+def degenerate(covariances, metric, count, family, margin=1.0):
     """Return the degenerate components of a mixture.
 
     The likelihood is unbounded: it grows without end about single rows, and has
@@ -52,8 +52,8 @@ def degenerate(covariances, total, count, family, margin=1.0):
     Parameters
     ----------
     covariances : Covariances
-    total : ndarray
-        Covariance of all rows, see `Covariances.relative_eigenvalues`.
+    metric : ndarray
+        That of the covariance of all rows, see `Covariances.metric`.
     count : ndarray of shape (K,)
         Effective rows of the components.
     family : Family
@@ -65,7 +65,7 @@ def degenerate(covariances, total, count, family, margin=1.0):
     list of Degenerate
         None where all rows are the same.
     """
-    eigenvalues, rank = covariances.relative_eigenvalues(total)
+    eigenvalues, rank = covariances.relative_eigenvalues(metric)
     if rank == 0:  # all rows are the same
         return []
     smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]

@@ -263,11 +263,14 @@ class Problem:
 
         With a margin healthy ones need so many times the rows, and the variance.
         """
-        source = self.source
-        _, scatter = source.total(self.family.form)
-        covariance = scatter / source.total_weight
         rows = self._effective_rows(count)
-        return degenerate(mixture.covariances, covariance, rows, self.family, margin)
+        return degenerate(mixture.covariances, self._metric, rows, self.family, margin)
+
+    @cached_property
+    def _metric(self):
+        """That of the covariance of all rows."""
+        source, form = self.source, self.family.form
+        return form.metric(source.total(form)[1] / source.total_weight)
 
     def empty(self, count):
         """Tell of each component with such counts whether it has no rows."""

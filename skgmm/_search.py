@@ -55,7 +55,7 @@ class Starts:
     def field(self, problem):
         """Return where the models of a problem race."""
         field, part = self._fields[problem.family.per_feature]
-        return replace(field, problem=problem.on(part.seen_as(problem.source)))
+        return replace(field, problem=problem.on(part))
 
     def climb(self, problem, field, mixture, options, tol):
         """Return the fit to which a model climbs that has won the race in a field."""

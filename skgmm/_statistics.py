@@ -111,7 +111,10 @@ class Statistics:
 
         Components with counts below ``least`` get the common covariance.
         """
-        small, scatter = self.count < least, self.scatter()
+        small = self.count < least
+        if not (small.any() or self.first.any()):  # about the means already
+            return self
+        scatter = self.scatter()
         if small.any():
             scatter = self.form.pooled(scatter, self.count, small)
         no_shift = np.zeros_like(self.first)

@@ -185,14 +185,22 @@ class Covariances(ABC):
         """Return the form in which a total scatter goes with these covariances."""
         return cls
 
+    @staticmethod
+    def metric(total):
+        """Return the metric of a covariance of one component in the form `for_total`.
+
+        As `relative_eigenvalues` takes it.
+        """
+        return total
+
     @abstractmethod
-    def relative_eigenvalues(self, total):
+    def relative_eigenvalues(self, metric):
         """Return the eigenvalues in the metric of a covariance of all rows.
 
         Parameters
         ----------
-        total : ndarray
-            Covariance of one component in the form `for_total`.
+        metric : ndarray
+            See `metric`.
 
         Returns
         -------

@@ -124,9 +124,12 @@ class MatrixCovariances(Covariances):
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 
-    def relative_eigenvalues(self, total):
-        metric = sphering(total)
-        matrices = self.values.reshape(-1, *total.shape)
+    @staticmethod
+    def metric(total):
+        return sphering(total)
+
+    def relative_eigenvalues(self, metric):
+        matrices = self.values.reshape(-1, self.n_features, self.n_features)
         eigenvalues = np.linalg.eigvalsh(metric.T @ matrices @ metric)
         return eigenvalues, metric.shape[1]
 

@@ -45,9 +45,9 @@ class Diag(VarianceCovariances):
             out[k] = squared_norms(white)
         return out
 
-    def relative_eigenvalues(self, total):
-        varies = total > 0
-        ratios = self.values[:, varies] / total[varies]
+    def relative_eigenvalues(self, metric):
+        varies = metric > 0
+        ratios = self.values[:, varies] / metric[varies]
         return np.sort(ratios, axis=1), ratios.shape[1]
 
     @staticmethod

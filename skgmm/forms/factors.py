@@ -212,12 +212,12 @@ class Factors(Covariances):
     def for_total(cls):
         return Diag
 
-    def relative_eigenvalues(self, total):
+    def relative_eigenvalues(self, metric):
         """Return the smallest and the largest one; the rank is that of the form."""
-        varies = total > 0
+        varies = metric > 0
         if not varies.any():
             return np.zeros((1, 0)), 0
-        units = np.sqrt(total[varies])
+        units = np.sqrt(metric[varies])
         loadings = self.values[:, varies, :-1] / units[:, np.newaxis]
         noise = self.values[:, varies, -1] / units**2
         count = int(varies.sum())

@@ -44,10 +44,10 @@ class Spherical(VarianceCovariances):
         distances *= precisions[:, np.newaxis]
         return distances
 
-    def relative_eigenvalues(self, total):
-        if not total > 0:
+    def relative_eigenvalues(self, metric):
+        if not metric > 0:
             return np.zeros((1, 0)), 0
-        return (self.values / total)[:, np.newaxis], self.n_features
+        return (self.values / metric)[:, np.newaxis], self.n_features
 
     @staticmethod
     def sphered(rows, covariance):
