@@ -180,6 +180,7 @@ def passes(X, common, acceleration):
     mixture = GaussianMixture(
         **common,
         init_params="bisect",
+        random_state=0,
         acceleration=acceleration,
         tol=1e-10,
         max_iter=20_000,

@@ -26,7 +26,8 @@ for place in places:
         means.append(np.sort(mixture.partial_fit(batch).means_[:, 0]))
 
 # %%
-# The first 20 batches are kept and fitted, all others were seen once.
+# The first 50 batches, or 5 with the half-life, are kept and fitted; all others were
+# seen once.
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 rows = size * np.arange(1, batches + 1)
 ax.plot(rows, places, color="0.6", linewidth=5, label="truth")

@@ -521,10 +521,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         r"""Learn from a batch of rows, and keep what was learnt before.
 
-        The first rows are kept until there are 20000 (or 50 K D, if that is more), and
-        all of them are fitted, as `fit` would, whenever there are a hundredth more:
-        from a new start when there are twice as many as at the last one.  After that
-        a batch is one step of stepwise EM: with the statistics of an observation
+        The first rows are kept until there are 50000 (or 50 K D, if that is more; with
+        a `half_life` so many, or 50 K D), and all of them are fitted, as `fit` would,
+        whenever there are a tenth more: from a new start when there are twice as many
+        as at the last one.  After that a batch is one step of stepwise EM: with the
+        statistics of an observation
         :math:`s` (weights, first and second moments of the components),
 
         .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad
@@ -620,7 +621,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
             X = np.concatenate([past.rows, X])
             weight = np.concatenate([past.sample_weight, weight])
         n_rows = len(X)
-        enough = n_rows >= first_rows(self.n_components, X.shape[1])
+        sizes = self.n_components, X.shape[1]
+        enough = n_rows >= first_rows(*sizes, self.half_life)
         if past is not None and not enough and not past.is_due(n_rows):
             self._stream = past.keeping(X, weight)
             self.n_samples_seen_ = _whole(float(weight.sum()))

@@ -10,8 +10,8 @@ from ._mixture import Mixture
 from ._race import Field, race, wander
 from ._warnings import warn
 
-# Rows of a subsample on which automatic starts are made.
-_SAMPLE = 5000
+# Rows of a subsample on which automatic starts are made, and for each K D.
+_SAMPLE, ROWS_OF_A_MEAN = 5000, 50
 
 # Random moves of a further start, for each swap that is tried.
 MOVES = 8
@@ -132,7 +132,7 @@ def from_race(n_swaps):
 
 def sample_size(n_components, n_features):
     """Return the number of rows on which automatic starts are made at most."""
-    return max(_SAMPLE, 50 * n_components * n_features)
+    return max(_SAMPLE, ROWS_OF_A_MEAN * n_components * n_features)
 
 
 def sample_of(problem, n_components, rng):
