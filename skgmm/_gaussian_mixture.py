@@ -141,7 +141,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           seeds, to K random rows, to K draws of a Gaussian.
 
         With more than 5000 rows (or 50 K D, if that is more) the start is made
-        on a random sample of so many.
+        on a random sample of so many; that of 'auto' is then refined on a tenth of
+        the rows, up to 50000, if that is more.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that

@@ -388,10 +388,20 @@ def refine(field, run, n_swaps):
 
 def refined(field, mixture, n_swaps):
     """Return the mixture that swaps lead to from one, or None if none is better."""
-    run = Run(mixture, (field.problem.expectation(mixture)[1],))
     # What is gained only by going from all rows to a sample is none of swaps.
-    path = refine(field, field.finished(run), n_swaps) if n_swaps else []
+    path = refine(field, field.finished(_at(field, mixture)), n_swaps)
     return _ordered(field, _settled(field, path).mixture) if path[1:] else None
+
+
+def raced_further(field, mixture, n_swaps):
+    """Return what the winner of a race on fewer rows leads to, refined again."""
+    path = refine(field, field.finished(_at(field, mixture)), n_swaps)
+    return _ordered(field, _settled(field, path).mixture)
+
+
+def _at(field, mixture):
+    """Return the run that begins at a mixture."""
+    return Run(mixture, (field.problem.expectation(mixture)[1],))
 
 
 def wander(field, won, best, n_moves, rng):
@@ -402,10 +412,8 @@ def wander(field, won, best, n_moves, rng):
     there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
     so many in a row have failed.
     """
-    runs = [
-        Run(one, (field.problem.expectation(one)[1],)) for one in (won, best) if one
-    ]
-    run, failed = field.best(runs), 0
+    run = field.best([_at(field, one) for one in (won, best) if one])
+    failed = 0
     path = [run]
     while failed < n_moves:
         losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)

@@ -7,11 +7,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
-from ._race import Field, race, wander
+from ._race import Field, race, raced_further, wander
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made, and for each K D.
 _SAMPLE, ROWS_OF_A_MEAN = 5000, 50
+
+# The part of many rows on which the winner is refined again, and how many at most: on
+# a small sample optima that differ by hundreds in the log-likelihood of all rows may
+# look alike.
+_SHARE, _MORE = 0.1, 50_000
 
 # Random moves of a further start, for each swap that is tried.
 MOVES = 8
@@ -125,9 +130,23 @@ def from_race(n_swaps):
         draws = rng if index else np.random.RandomState(0)
         swaps = 0 if index else n_swaps
         won = race(field, n_components, labels, moments_of, swaps, draws)
-        return wander(field, won, best, MOVES * n_swaps, rng) if index else won
+        if index:
+            return wander(field, won, best, MOVES * n_swaps, rng)
+        return _on_more_rows(problem, field, won, n_swaps, rng)
 
     return propose
+
+
+def _on_more_rows(problem, field, won, n_swaps, rng):
+    """Return the winner of a race on a small sample, refined on a larger one."""
+    source = problem.source
+    n_rows = int(min(len(source.rows) * _SHARE, _MORE))
+    if n_rows <= len(field.rows):
+        return won
+    sample = source.sample(n_rows, rng)
+    if is_large(sample, won.n_components):
+        return won
+    return raced_further(Field.of(problem, sample), won, n_swaps)
 
 
 def sample_size(n_components, n_features):

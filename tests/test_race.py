@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from strategies import TYPES, case
+from strategies import TYPES, Truth, case
 
+import skgmm._starts
 from skgmm import GaussianMixture
 from skgmm._degeneracy import Degenerate
 from skgmm._em import Problem
@@ -246,3 +247,16 @@ def test_components_of_a_sample_are_judged_by_its_rows():
     assert health(sample, 0.06) == (True, 0)
     assert health(sample, 0.001) == (False, -1)
     assert health(source, 0.006) == (True, 0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_race_on_a_small_sample_goes_on_on_a_larger_one(seed, monkeypatch):
+    """On 500 rows other optima look as good: fits would differ by 100 and more."""
+    monkeypatch.setattr(skgmm._starts, "_SAMPLE", 500)
+    X, _ = Truth.random(seed, 5, 4, 1.2).sample(20_000, seed)
+    mixtures = [
+        GaussianMixture(5, covariance_type="spherical", random_state=state).fit(X)
+        for state in range(4)
+    ]
+    heights = [len(X) * mixture.lower_bound_ for mixture in mixtures]
+    assert max(heights) - min(heights) < 1.0
