@@ -1,13 +1,14 @@
 """A grid of models, numbers of components by families, fitted with shared work."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
 from ._race import Field, first_healthy, outwards, refined, splits, winner
-from ._starts import PARTITIONS, bisect, is_large, one_hot, sample_of
+from ._starts import PARTITIONS, bisect, is_large, larger_sample, one_hot, sample_of
 from .forms import Full
 
 # What a model may still gain, of what it lacks to be the best, when it is left alone.
@@ -34,8 +35,9 @@ class Starts:
 
     def __init__(self, problems, n_components, rng, n_races=1):
         self.n_components = n_components
-        whole = problems[0].source
-        sample = sample_of(problems[0], n_components, rng)
+        self._first, self._rng = problems[0], rng
+        whole = self._first.source
+        self._sample = sample = sample_of(self._first, n_components, rng)
         self._fields = {}
         for problem in {p.family.per_feature: p for p in problems}.values():
             source = problem.source
@@ -56,6 +58,16 @@ class Starts:
         """Return where the models of a problem race."""
         field, part = self._fields[problem.family.per_feature]
         return replace(field, problem=problem.on(part))
+
+    def larger_field(self, problem):
+        """Return where components are moved: on more rows, if there are many."""
+        if self._larger is self._sample:
+            return self.field(problem)
+        return Field.of(problem, self._larger.seen_as(problem.source))
+
+    @cached_property
+    def _larger(self):
+        return larger_sample(self._first, self._sample, self.n_components, self._rng)
 
     def climb(self, problem, field, mixture, options, tol):
         """Return the fit to which a model climbs that has won the race in a field."""
@@ -285,7 +297,7 @@ def move_components(problem, starts, fit, *, n_swaps, tol, max_iter, **options):
     That is climbed to its end, if it was left before.  See `refine`; options are those
     of `em`.
     """
-    field, options = starts.field(problem), options | {"max_iter": max_iter}
+    field, options = starts.larger_field(problem), options | {"max_iter": max_iter}
     try:
         mixture = refined(field, fit.mixture, n_swaps)
         if mixture is None and (fit.converged or fit.n_iter >= max_iter):

@@ -132,21 +132,12 @@ def from_race(n_swaps):
         won = race(field, n_components, labels, moments_of, swaps, draws)
         if index:
             return wander(field, won, best, MOVES * n_swaps, rng)
-        return _on_more_rows(problem, field, won, n_swaps, rng)
+        larger = larger_sample(problem, sample, n_components, rng)
+        if larger is sample:
+            return won
+        return raced_further(Field.of(problem, larger), won, n_swaps)
 
     return propose
-
-
-def _on_more_rows(problem, field, won, n_swaps, rng):
-    """Return the winner of a race on a small sample, refined on a larger one."""
-    source = problem.source
-    n_rows = int(min(len(source.rows) * _SHARE, _MORE))
-    if n_rows <= len(field.rows):
-        return won
-    sample = source.sample(n_rows, rng)
-    if is_large(sample, won.n_components):
-        return won
-    return raced_further(Field.of(problem, sample), won, n_swaps)
 
 
 def sample_size(n_components, n_features):
@@ -158,6 +149,16 @@ def sample_of(problem, n_components, rng):
     """Return a source of the rows that starts are made on."""
     size = sample_size(n_components, len(problem.source.frame.centre))
     return problem.source.sample(size, rng)
+
+
+def larger_sample(problem, sample, n_components, rng):
+    """Return a larger sample on which the winner is refined, or the one of the race."""
+    source = problem.source
+    n_rows = int(min(len(source.rows) * _SHARE, _MORE))
+    if n_rows <= len(sample.rows):
+        return sample
+    larger = source.sample(n_rows, rng)
+    return sample if is_large(larger, n_components) else larger
 
 
 def is_large(sample, n_components):
