@@ -234,39 +234,37 @@ def labels(rows, mixture):
 def whiteners(matrices):
     """Return the inverses of the lower Cholesky factors of matrices (K, D, D).
 
+    The matrices are brought to diagonals near one first, by powers of two: features
+    of any scale then neither overflow nor underflow, and no digit is lost.
+
     Returns
     -------
     whiteners : ndarray of shape (K, D, D)
     failed : int or None
         The first matrix that has no factor; the whiteners are not all there then.
     """
-    out = np.empty(matrices.shape)
-    for component, matrix in enumerate(matrices):
-        if not _whiten(matrix, out[component]):
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    sound = np.isfinite(matrices).all(axis=(1, 2)) & (variances > 0).all(axis=1)
+    roots = 0.5 * np.log2(np.where(sound[:, np.newaxis], variances, 1.0))
+    scale = np.exp2(np.round(roots))
+    out = matrices / scale[:, np.newaxis, :]
+    out /= scale[:, :, np.newaxis]
+    for component, matrix in enumerate(out):
+        if not (sound[component] and _whiten(matrix)):
             return out, component
+    out /= scale[:, np.newaxis, :]
     return out, None
 
 
-def _whiten(matrix, out):
-    """Write the whitener of one matrix; return whether it has one.
-
-    The matrix is brought to a diagonal near one first, by powers of two: features
-    of any scale then neither overflow nor underflow, and no digit is lost.
-    """
-    variances = np.diagonal(matrix)
-    if not (np.all(np.isfinite(matrix)) and np.all(variances > 0)):
-        return False
-    scale = np.exp2(np.round(0.5 * np.log2(variances)))
-    np.divide(matrix, scale, out=out)
-    out /= scale[:, np.newaxis]
+def _whiten(matrix):
+    """Replace a matrix by its whitener; return whether it has one."""
     # LAPACK sees the transpose, and works in place on its upper triangle.
-    factor, info = lapack.dpotrf(out.T, lower=0, overwrite_a=1)
+    factor, info = lapack.dpotrf(matrix.T, lower=0, overwrite_a=1)
     # A pivot of the size of rounding errors might as well have been negative.
     smallest = len(matrix) * np.finfo(float).eps
     if info != 0 or np.diagonal(factor).min() ** 2 <= smallest:
         return False
-    inverse, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)
-    np.divide(inverse.T, scale, out=out)
+    matrix[:] = lapack.dtrtri(factor, lower=0, overwrite_c=1)[0].T
     return True
 
 
