@@ -141,8 +141,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           seeds, to K random rows, to K draws of a Gaussian.
 
         With more than 5000 rows (or 50 K D, if that is more) the start is made
-        on a random sample of so many; that of 'auto' is then refined on a tenth of
-        the rows, up to 50000, if that is more.
+        on a random sample of so many; the first one of 'auto' is then refined on a
+        tenth of the rows, up to 50000, if that is more than twice as many.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that
@@ -566,13 +566,13 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         >>> rng = np.random.default_rng(0)
         >>> mixture = GaussianMixture(2)
         >>> for _ in range(20):
-        ...     X = rng.normal(size=(2000, 1)) + rng.choice([0, 10], size=(2000, 1))
+        ...     X = rng.normal(size=(4000, 1)) + rng.choice([0, 10], size=(4000, 1))
         ...     mixture = mixture.partial_fit(X)
         >>> mixture.means_.round(1)
         array([[ 0.],
                [10.]])
         >>> mixture.n_samples_seen_
-        40000
+        80000
         """
         with unchanged_on_failure(self), visible_log(self.verbose):
             self._partial_fit(X, sample_weight)
@@ -618,16 +618,16 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
     def _fit_first(self, past, X, weight):
         """Fit the first rows of a stream, those before among them."""
-        if past is not None:
-            X = np.concatenate([past.rows, X])
-            weight = np.concatenate([past.sample_weight, weight])
-        n_rows = len(X)
-        sizes = self.n_components, X.shape[1]
-        enough = n_rows >= first_rows(*sizes, self.half_life)
+        seen, n_rows = (past.seen, past.n_rows) if past else (0.0, 0)
+        seen, n_rows = seen + float(weight.sum()), n_rows + len(X)
+        half_life = self.half_life and self.half_life * n_rows / seen  # in rows
+        enough = n_rows >= first_rows(self.n_components, X.shape[1], half_life)
         if past is not None and not enough and not past.is_due(n_rows):
-            self._stream = past.keeping(X, weight)
-            self.n_samples_seen_ = _whole(float(weight.sum()))
+            self._stream = replace(past.keeping(X, weight), seen=seen)
+            self.n_samples_seen_ = _whole(seen)
             return
+        if past is not None:
+            X, weight = past.with_all(X, weight)
         anew = past is None or (
             isinstance(self.init_params, str) and (enough or n_rows >= 2 * past.started)
         )

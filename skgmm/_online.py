@@ -70,8 +70,10 @@ class Past:
         Weight of all rows, and of the heaviest one.
     objective : float
         Mean log-likelihood of an observation; NaN if there was none.
-    rows, sample_weight : ndarray or None
-        The rows themselves, as long as there are few.
+    batches : tuple of (ndarray, ndarray)
+        The rows themselves, and their weights, as long as there are few.
+    n_rows : int
+        Number of these.
     fitted, started : int
         Number of these when they were last fitted, and that from a new start.
     """
@@ -82,8 +84,8 @@ class Past:
     seen: float = 0.0
     largest: float = 0.0
     objective: float = np.nan
-    rows: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
+    batches: tuple = ()
+    n_rows: int = 0
     fitted: int = 0
     started: int = 0
 
@@ -105,12 +107,18 @@ class Past:
     @property
     def keeps_rows(self):
         """Whether rows are still kept."""
-        return self.rows is not None
+        return bool(self.batches)
 
     def keeping(self, rows, sample_weight, **numbers):
-        """Return the same past with rows of its own: those of the user may change."""
-        arrays = {"rows": np.array(rows), "sample_weight": np.array(sample_weight)}
-        return replace(self, **arrays, **numbers)
+        """Return the same past with more rows: copies, since the user's may change."""
+        batches = *self.batches, (np.array(rows), np.array(sample_weight))
+        n_rows = self.n_rows + len(rows)
+        return replace(self, batches=batches, n_rows=n_rows, **numbers)
+
+    def with_all(self, rows, sample_weight):
+        """Return the rows that are kept and some more, and their weights."""
+        parts = zip(*self.batches, (rows, sample_weight), strict=True)
+        return [np.concatenate(part) for part in parts]
 
     def is_due(self, n_rows):
         """Tell whether so many rows are to be fitted again."""
@@ -144,7 +152,7 @@ class Past:
 def first_rows(n_components, n_features, half_life=None):
     """Return the number of rows with which a stream begins.
 
-    None of them is older than its half-life, if they are enough for a start.
+    With a half-life, in rows, not many more than that, if they are enough for a start.
     """
     most = max(_FIRST_ROWS, sample_size(n_components, n_features))
     if half_life is None:

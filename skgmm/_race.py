@@ -288,7 +288,7 @@ def winner(field, runs, n_swaps):
         further = field.advance(runs, steps)
         runs = [more or run for run, more in zip(runs, further, strict=True)]
     path = refine(field, first_healthy(field, _distinct(runs) + left), n_swaps)
-    return _ordered(field, _settled(field, path).mixture)
+    return _end(field, path)
 
 
 def first_healthy(field, runs, tol=FINISH_TOL):
@@ -302,6 +302,11 @@ def first_healthy(field, runs, tol=FINISH_TOL):
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             return ended[-1]
     return field.best(ended or [field.finished(field.best(runs), tol)])
+
+
+def _end(field, path):
+    """Return the mixture to which a path leads."""
+    return _ordered(field, _settled(field, path).mixture)
 
 
 def _settled(field, path):
@@ -389,14 +394,18 @@ def refine(field, run, n_swaps):
 def refined(field, mixture, n_swaps):
     """Return the mixture that swaps lead to from one, or None if none is better."""
     # What is gained only by going from all rows to a sample is none of swaps.
-    path = refine(field, field.finished(_at(field, mixture)), n_swaps)
-    return _ordered(field, _settled(field, path).mixture) if path[1:] else None
+    path = _path_from(field, mixture, n_swaps) if n_swaps else []
+    return _end(field, path) if path[1:] else None
 
 
 def raced_further(field, mixture, n_swaps):
     """Return what the winner of a race on fewer rows leads to, refined again."""
-    path = refine(field, field.finished(_at(field, mixture)), n_swaps)
-    return _ordered(field, _settled(field, path).mixture)
+    return _end(field, _path_from(field, mixture, n_swaps))
+
+
+def _path_from(field, mixture, n_swaps):
+    """Return the runs that swaps lead to from a mixture, which is climbed on first."""
+    return refine(field, field.finished(_at(field, mixture)), n_swaps)
 
 
 def _at(field, mixture):
@@ -425,7 +434,7 @@ def wander(field, won, best, n_moves, rng):
         if _is_better(field, other, run):
             path.append(other)
             run, failed = other, 0
-    return _ordered(field, _settled(field, path).mixture)
+    return _end(field, path)
 
 
 def _moved(field, mixture, losses, rng):

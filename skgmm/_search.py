@@ -35,13 +35,11 @@ class Starts:
 
     def __init__(self, problems, n_components, rng, n_races=1):
         self.n_components = n_components
-        self._first, self._rng = problems[0], rng
-        whole = self._first.source
-        self._sample = sample = sample_of(self._first, n_components, rng)
+        self._first, self._rng, self._parts = problems[0], rng, {}
+        self._sample = sample_of(self._first, n_components, rng)
         self._fields = {}
         for problem in {p.family.per_feature: p for p in problems}.values():
-            source = problem.source
-            part = source if sample is whole else sample.seen_as(source)
+            part = self._part(self._sample, problem.source)
             self._fields[problem.family.per_feature] = Field.of(problem, part), part
         generators = [np.random.RandomState(0), *[rng] * (n_races - 1)]
         # In the frame that scales each feature, if a family has it.
@@ -56,14 +54,23 @@ class Starts:
 
     def field(self, problem):
         """Return where the models of a problem race."""
-        field, part = self._fields[problem.family.per_feature]
+        field, _ = self._fields[problem.family.per_feature]
+        part = self._part(self._sample, problem.source)
         return replace(field, problem=problem.on(part))
 
     def larger_field(self, problem):
         """Return where components are moved: on more rows, if there are many."""
         if self._larger is self._sample:
             return self.field(problem)
-        return Field.of(problem, self._larger.seen_as(problem.source))
+        return Field.of(problem, self._part(self._larger, problem.source))
+
+    def _part(self, sample, source):
+        """Return a sample as part of a source of all rows: the same each time."""
+        key = sample, source
+        if key not in self._parts:
+            is_whole = sample is self._first.source
+            self._parts[key] = source if is_whole else sample.seen_as(source)
+        return self._parts[key]
 
     @cached_property
     def _larger(self):
@@ -297,7 +304,8 @@ def move_components(problem, starts, fit, *, n_swaps, tol, max_iter, **options):
     That is climbed to its end, if it was left before.  See `refine`; options are those
     of `em`.
     """
-    field, options = starts.larger_field(problem), options | {"max_iter": max_iter}
+    field = starts.larger_field(problem) if n_swaps else starts.field(problem)
+    options |= {"max_iter": max_iter}
     try:
         mixture = refined(field, fit.mixture, n_swaps)
         if mixture is None and (fit.converged or fit.n_iter >= max_iter):

@@ -115,9 +115,9 @@ class ArraySource:
             Where each leads, and the penalised log-likelihoods on the way: none if no
             step can be made, as where the rows are not in memory.
         """
-        work = self._work_of_steps(starts[0], form, n_steps)
-        if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
+        if not self.takes_one_call(starts[0][1], form, n_steps):
             return [(None, np.zeros(0)) for _ in starts]
+        work = self._work_of_steps(starts[0][1], form, n_steps)
         data = self._of_steps(form, noise)
         stacked = [np.stack(arrays) for arrays in zip(*starts, strict=True)]
 
@@ -138,16 +138,24 @@ class ArraySource:
 
         Also returns whether so little is left to gain.
         """
-        work = self._work_of_steps(start, form, n_passes)
-        if not isinstance(self.rows, np.ndarray) or work > _WORK_OF_A_CALL:
+        if not self.takes_one_call(start[1], form, n_passes):
             return None, np.zeros(0), False
         data = self._of_steps(form, noise)
         end, totals, converged = kernels.leap(data, start, terms, n_passes, tol)
         return _mixture(end, form, totals, noise), totals, converged
 
-    def _work_of_steps(self, start, form, n_steps):
+    def takes_one_call(self, means, form, n_steps):
+        """Tell whether so many steps may be made in one call.
+
+        Rows that are not in memory are for many, and so are calls of more than seconds,
+        which could not be interrupted.
+        """
+        work = self._work_of_steps(means, form, n_steps)
+        return isinstance(self.rows, np.ndarray) and work <= _WORK_OF_A_CALL
+
+    def _work_of_steps(self, means, form, n_steps):
         """Return the multiplications, roughly."""
-        k, d = start[1].shape
+        k, d = means.shape
         factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
         return n_steps * k * (self.work + factors)
 

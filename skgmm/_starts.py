@@ -13,10 +13,10 @@ from ._warnings import warn
 # Rows of a subsample on which automatic starts are made, and for each K D.
 _SAMPLE, ROWS_OF_A_MEAN = 5000, 50
 
-# The part of many rows on which the winner is refined again, and how many at most: on
-# a small sample optima that differ by hundreds in the log-likelihood of all rows may
-# look alike.
-_SHARE, _MORE = 0.1, 50_000
+# The part of many rows on which the winner is refined again, and how many at most, if
+# these are several times those of the race: on a small sample optima that differ by
+# hundreds in the log-likelihood of all rows may look alike.
+_SHARE, _MORE, _TIMES = 0.1, 50_000, 2
 
 # Random moves of a further start, for each swap that is tried.
 MOVES = 8
@@ -155,10 +155,10 @@ def larger_sample(problem, sample, n_components, rng):
     """Return a larger sample on which the winner is refined, or the one of the race."""
     source = problem.source
     n_rows = int(min(len(source.rows) * _SHARE, _MORE))
-    if n_rows <= len(sample.rows):
+    times = n_rows / len(sample.rows)
+    if times < _TIMES or is_large(sample, times * n_components):
         return sample
-    larger = source.sample(n_rows, rng)
-    return sample if is_large(larger, n_components) else larger
+    return source.sample(n_rows, rng)
 
 
 def is_large(sample, n_components):

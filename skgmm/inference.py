@@ -334,21 +334,24 @@ def _covariance_of_fits(mixture, model, inward, source, drawn, rng, n_resamples)
     }
 
     def fitted(seed):
-        """Return the parameters of a fit, or the error if it fails."""
+        """Return the parameters of a fit, or why it failed."""
         weight = drawn(np.random.RandomState(seed))
         present = weight > 0
         part = ArraySource(source.rows[present], weight[present], source.frame)
         try:
             fit = em(replace(whole, source=part), inward, **options)
         except (StartFailed, NotPositiveDefinite) as error:
-            return error
+            return str(error)
         return _vector(source.frame.outward(fit.mixture))
 
     # Each has random numbers of its own: they do not depend on the number of threads.
     seeds = rng.randint(2**31 - 1, size=n_resamples)
-    ends = list(ordered_map(fitted, seeds))
-    vectors = [end for end in ends if not isinstance(end, ValueError)]
-    failures = [end for end in ends if isinstance(end, ValueError)]
+    # Fits of more than one call each share the threads among their own rows.
+    form, n_steps = model.family.form, mixture.max_iter
+    small = source.takes_one_call(inward.means, form, n_steps)
+    ends = list((ordered_map if small else map)(fitted, seeds))
+    vectors = [end for end in ends if not isinstance(end, str)]
+    failures = [end for end in ends if isinstance(end, str)]
     if len(vectors) < 2:
         last = failures[-1]
         raise ValueError(f"No fit to a resample succeeded. The last one: {last}.")

@@ -355,6 +355,13 @@ def test_acceleration_and_noise_with_holes():
     assert_same(fitted(array(holed()), **options), fitted(holed(), **options))
 
 
+@pytest.mark.parametrize("rows", [CASE.X, holed()])
+def test_starts_that_are_refined_on_more_rows(rows, monkeypatch):
+    monkeypatch.setattr("skgmm._starts._SAMPLE", 100)
+    options = {"n_swaps": 4, "init_params": "auto"}
+    assert_same(fitted(array(rows), **options), fitted(rows, **options))
+
+
 def test_a_grid_of_holes():
     lazy = GaussianMixtureIC([1, 2, 3], covariance_type=["full", "VEI"], n_swaps=0)
     lazy.fit(array(holed()))

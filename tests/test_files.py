@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from strategies import TYPES
 
 import skgmm._files
+import skgmm._starts
 from skgmm import GaussianMixture
 from skgmm._em import Problem
 from skgmm._files import Blocks, StoredRows, is_stored
@@ -101,6 +102,11 @@ def test_any_order_and_dtype(mapped, order, dtype):
     file = mapped(rows, order)
     assert is_stored(file)
     assert_same(file, rows, max_iter=1)
+
+
+def test_starts_that_are_refined_on_more_rows(mapped, monkeypatch):
+    monkeypatch.setattr(skgmm._starts, "_SAMPLE", 300)
+    assert_same(mapped(X), X, n_swaps=4)
 
 
 def test_parts_of_a_file(mapped):

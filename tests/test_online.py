@@ -274,21 +274,33 @@ def test_small_batches_do_not_make_components_collapse():
 
 
 def test_a_drift_is_followed_if_asked(monkeypatch):
-    monkeypatch.undo()  # with a half-life, streams begin soon
     rng = np.random.default_rng(0)
 
     def batch(at):
         return rng.normal(size=(500, 2)) + at + 20 * rng.integers(2, size=(500, 1))
 
     following = GaussianMixture(2, half_life=2000.0)
-    lasting = GaussianMixture(2)
-    for step in range(100):
-        X = batch(0.1 * step)
-        following.partial_fit(X)
+    lasting = GaussianMixture(2, learning_decay=1.0, learning_offset=0.0)
+    batches = [batch(0.1 * step) for step in range(100)]
+    for X in batches:
         lasting.partial_fit(X)
+    monkeypatch.undo()  # with a half-life, streams begin soon anyway
+    for X in batches:
+        following.partial_fit(X)
     expected = np.array([[9.9, 9.9], [29.9, 29.9]])
     assert abs(following.means_ - expected).max() < 1.0
     assert abs(lasting.means_ - expected).max() > 3.0
+
+
+def test_a_half_life_is_one_of_observations():
+    X = rows(0, 2, 2, 1000)
+    mixture = GaussianMixture(2, half_life=2000.0)
+    mixture.partial_fit(X[:150], sample_weight=np.full(150, 100))
+    assert mixture.converged_  # too few rows for a stream to begin
+    mixture.partial_fit(X[150:250], sample_weight=np.full(100, 100))
+    mixture.partial_fit(X[250:300], sample_weight=np.full(50, 100))
+    assert not mixture.converged_
+    assert mixture.n_samples_seen_ == 30_000
 
 
 @types

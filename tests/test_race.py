@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from strategies import TYPES, Truth, case
@@ -251,7 +252,7 @@ def test_components_of_a_sample_are_judged_by_its_rows():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_race_on_a_small_sample_goes_on_on_a_larger_one(seed, monkeypatch):
-    """On 500 rows other optima look as good: fits would differ by 100 and more."""
+    """On few rows other optima look as good: fits would differ by 100 and more."""
     monkeypatch.setattr(skgmm._starts, "_SAMPLE", 500)
     X, _ = Truth.random(seed, 5, 4, 1.2).sample(20_000, seed)
     mixtures = [
@@ -260,3 +261,27 @@ def test_a_race_on_a_small_sample_goes_on_on_a_larger_one(seed, monkeypatch):
     ]
     heights = [len(X) * mixture.lower_bound_ for mixture in mixtures]
     assert max(heights) - min(heights) < 1.0
+
+
+@pytest.mark.parametrize("given", ["holes", "noise", "no swaps", "two components"])
+def test_a_larger_sample_of_any_kind(given, monkeypatch):
+    monkeypatch.setattr(skgmm._starts, "_SAMPLE", 300)
+    X = case(0, 3, 2, n_rows=8000, distance=3.0).X
+    if given == "holes":
+        X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    mixture = GaussianMixture(2 if given == "two components" else 3, random_state=0)
+    mixture.set_params(noise=given == "noise")
+    mixture.set_params(n_swaps=0 if given == "no swaps" else mixture.n_swaps)
+    sizes = []
+    raced_further = skgmm._starts.raced_further
+
+    def noted(field, *rest):
+        sizes.append(len(field.rows))
+        return raced_further(field, *rest)
+
+    monkeypatch.setattr(skgmm._starts, "raced_further", noted)
+    best = clone(mixture).fit(X)
+    [size] = sizes
+    assert 700 < size <= 800  # rows of holes only are left out
+    plain = clone(mixture).set_params(init_params="bisect").fit(X)
+    assert len(X) * (best.lower_bound_ - plain.lower_bound_) > -0.1

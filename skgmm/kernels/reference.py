@@ -241,19 +241,19 @@ def whiteners(matrices):
     -------
     whiteners : ndarray of shape (K, D, D)
     failed : int or None
-        The first matrix that has no factor; the whiteners are not all there then.
+        The first matrix that has no factor; the whiteners end before it then.
     """
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     sound = np.isfinite(matrices).all(axis=(1, 2)) & (variances > 0).all(axis=1)
     roots = 0.5 * np.log2(np.where(sound[:, np.newaxis], variances, 1.0))
     scale = np.exp2(np.round(roots))
-    out = matrices / scale[:, np.newaxis, :]
+    out = np.empty(matrices.shape)
+    np.divide(matrices, scale[:, np.newaxis, :], out=out)
     out /= scale[:, :, np.newaxis]
-    for component, matrix in enumerate(out):
-        if not (sound[component] and _whiten(matrix)):
-            return out, component
-    out /= scale[:, np.newaxis, :]
-    return out, None
+    has_factor = (sound[k] and _whiten(matrix) for k, matrix in enumerate(out))
+    failed = next((k for k, good in enumerate(has_factor) if not good), None)
+    out[:failed] /= scale[:failed, np.newaxis, :]
+    return out, failed
 
 
 def _whiten(matrix):
