@@ -566,11 +566,11 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         >>> rng = np.random.default_rng(0)
         >>> mixture = GaussianMixture(2)
         >>> for _ in range(20):
-        ...     X = rng.normal(size=(4000, 1)) + rng.choice([0, 10], size=(4000, 1))
+        ...     X = rng.normal(size=(4000, 1)) + rng.choice([5, 15], size=(4000, 1))
         ...     mixture = mixture.partial_fit(X)
         >>> mixture.means_.round(1)
-        array([[ 0.],
-               [10.]])
+        array([[ 5.],
+               [15.]])
         >>> mixture.n_samples_seen_
         80000
         """
