@@ -524,9 +524,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
         The first rows are kept until there are 50000 (or 50 K D, if that is more; with
         a `half_life` so many, or 50 K D), and all of them are fitted, as `fit` would,
-        whenever there are a tenth more: from a new start when there are twice as many
-        as at the last one.  After that a batch is one step of stepwise EM: with the
-        statistics of an observation
+        whenever there are a tenth more: also from a new start when there are twice as
+        many as at the last one.  After that a batch is one step of stepwise EM: with
+        the statistics of an observation
         :math:`s` (weights, first and second moments of the components),
 
         .. math:: s \leftarrow (1 - \gamma) s + \gamma \bar s(batch), \quad
@@ -631,11 +631,24 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         anew = past is None or (
             isinstance(self.init_params, str) and (enough or n_rows >= 2 * past.started)
         )
-        self._fit_rows(X, weight, None if anew else past.model)
+        self._fit_rows(X, weight, past and past.model)
+        if anew and past is not None:
+            self._fit_again(X, weight)
         if not enough:
             started = n_rows if anew else past.started
             numbers = {"fitted": n_rows, "started": started}
             self._stream = self._stream.keeping(X, weight, **numbers)
+
+    def _fit_again(self, X, weight):
+        """Fit from a new start, and keep the fit there was if that is no worse."""
+        before = vars(self).copy()
+        self._fit_rows(X, weight)
+        ranks = [
+            (-len(fit["degenerate_"]), fit["lower_bound_"])
+            for fit in (before, vars(self))
+        ]
+        if ranks[0] >= ranks[1]:
+            vars(self).update(before)
 
     # ---- other ways to a mixture ------------------------------------------
     @classmethod

@@ -141,6 +141,21 @@ def test_rows_are_fitted_again_when_there_are_some_more():
     assert_close(mixture, GaussianMixture(2).fit(X), rtol=1e-3, atol=1e-3)
 
 
+def test_a_new_start_never_replaces_a_better_fit():
+    X = rows(2, 6, 2, 2000, distance=3.0)
+    gains = []
+    for seed in range(6):
+        mixture = GaussianMixture(6, init_params="random", random_state=seed)
+        before = deepcopy(mixture.partial_fit(X[:1000]))
+        mixture.partial_fit(X[1000:])
+        anew = clone(mixture).fit(X)
+        going_on = clone(mixture).set_params(init_params=before).fit(X)
+        best = max(anew, going_on, key=lambda m: (-len(m.degenerate_), m.lower_bound_))
+        assert mixture.lower_bound_ == pytest.approx(best.lower_bound_, abs=1e-9)
+        gains.append(best is going_on)
+    assert 0 < sum(gains) < 6
+
+
 def test_the_first_batch_needs_a_row_for_each_component():
     mixture = GaussianMixture(3)
     with pytest.raises(ValueError, match=r"Expected n_samples >= n_components"):
