@@ -268,7 +268,7 @@ class Problem:
 
     @cached_property
     def _metric(self):
-        """That of the covariance of all rows."""
+        """The metric of all rows, in which covariances are judged."""
         source, form = self.source, self.family.form
         return form.metric(source.total(form)[1] / source.total_weight)
 

@@ -142,7 +142,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
 
         With more than 5000 rows (or 50 K D, if that is more) the start is made
         on a random sample of so many; the first one of 'auto' is then refined on a
-        tenth of the rows, up to 50000, if that is more than twice as many.
+        tenth of the rows, up to 50000, if that is at least twice as many.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that

@@ -147,8 +147,8 @@ class ArraySource:
     def takes_one_call(self, means, form, n_steps):
         """Tell whether so many steps may be made in one call.
 
-        Rows that are not in memory are for many, and so are calls of more than seconds,
-        which could not be interrupted.
+        Not on rows that are read from a file, nor where it would take many seconds, in
+        which no interrupt is answered.
         """
         work = self._work_of_steps(means, form, n_steps)
         return isinstance(self.rows, np.ndarray) and work <= _WORK_OF_A_CALL

@@ -14,7 +14,7 @@ from ._warnings import warn
 _SAMPLE, ROWS_OF_A_MEAN = 5000, 50
 
 # The part of many rows on which the winner is refined again, and how many at most, if
-# these are several times those of the race: on a small sample optima that differ by
+# these are at least twice those of the race: on a small sample optima that differ by
 # hundreds in the log-likelihood of all rows may look alike.
 _SHARE, _MORE, _TIMES = 0.1, 50_000, 2
 

@@ -20,7 +20,7 @@ from ._frame import Frame
 from ._gaussian_mixture import _problem
 from ._progress import Silent
 from ._sources import ArraySource
-from ._threads import ordered_map
+from ._threads import ordered_map, single_threaded_blas
 from ._validation import check_sample_weight
 from ._warnings import warn
 from .forms import NotPositiveDefinite
@@ -349,7 +349,8 @@ def _covariance_of_fits(mixture, model, inward, source, drawn, rng, n_resamples)
     # Fits of more than one call each share the threads among their own rows.
     form, n_steps = model.family.form, mixture.max_iter
     small = source.takes_one_call(inward.means, form, n_steps)
-    ends = list((ordered_map if small else map)(fitted, seeds))
+    with single_threaded_blas():
+        ends = list((ordered_map if small else map)(fitted, seeds))
     vectors = [end for end in ends if not isinstance(end, str)]
     failures = [end for end in ends if isinstance(end, str)]
     if len(vectors) < 2:
