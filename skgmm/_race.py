@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -61,6 +60,11 @@ class Run:
     def promise(self):
         """The objective that is to be expected in the end, if no gains grow."""
         return self.objective + still_to_gain(self.trail, slowest=_RATE)
+
+    @cached_property
+    def health(self):
+        """Its health by field: what a field has found is asked several times."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +150,14 @@ class Field:
         The number is that by what the rows of a sample stand for; whether there are
         none is told by these rows alone, to which a component may have adapted.
         """
-        if run not in self._known:
+        if self not in run.health:
             count = self._count(run.mixture)
             numbers = [
                 len(problem.degenerate_of(run.mixture, count, MARGIN))
                 for problem in self._judges
             ]
-            self._known[run] = -numbers[0], numbers[-1] == 0
-        return self._known[run]
+            run.health[self] = -numbers[0], numbers[-1] == 0
+        return run.health[self]
 
     @cached_property
     def _judges(self):
@@ -161,11 +165,6 @@ class Field:
         whole, alone = self.problem, replace(self.problem, n_observations=None)
         is_sample = whole.n_observations != whole.source.n_observations
         return [whole, alone] if is_sample else [alone]
-
-    @cached_property
-    def _known(self):
-        """The health of runs: they are asked several times."""
-        return WeakKeyDictionary()
 
     def _count(self, mixture):
         problem = self.problem
