@@ -547,16 +547,15 @@ Outcome variance_holes(const Rows& rows, const Model& model, const Holes& holes,
   }
   double log_likelihood = 0;
   for (int64_t begin = 0; begin < rows.n_rows; begin += BLOCK) {
-    const int64_t left = rows.n_rows - begin;
-    load_block(rows, begin, left < BLOCK ? int(left) : BLOCK, z, weight);
-    for (std::size_t i = 0; i < cells; i += W) {
+    const int n_panels = load_block(rows, begin, rows_here(rows.n_rows - begin), z, weight);
+    for (int i = 0; i < d * n_panels * PANEL; i += W) {
       V* x = (V*)(z + i);
       const V known = *x == *x ? splat(1.0) : V{};
       *(V*)(seen + i) = known;
       *x = *x == *x ? *x : V{};
     }
     for (int c = 0; c < k; ++c)
-      for (int p = 0; p < NP; ++p) {
+      for (int p = 0; p < n_panels; ++p) {
         V q[NV] = {}, l[NV] = {};
         for (int j = 0; j < d; ++j) {
           const V* x = (const V*)(z + (p * d + j) * PANEL);
@@ -572,16 +571,16 @@ Outcome variance_holes(const Rows& rows, const Model& model, const Holes& holes,
         for (int v = 0; v < NV; ++v)
           out[v] = model.log_coefficients[c] - l[v] - 0.5 * q[v];
       }
-    log_likelihood += responsibilities(lp, k, weight, total, largest);
+    log_likelihood += responsibilities(lp, k, weight, total, largest, n_panels);
     for (int c = 0; c < k; ++c) {
       V all = {};
-      for (int b = 0; b < BLOCK; b += W) all += *(const V*)(lp + c * BLOCK + b);
+      for (int b = 0; b < n_panels * PANEL; b += W) all += *(const V*)(lp + c * BLOCK + b);
       const double count = sum(all);
       sums.count[c] += count;
       for (int j = 0; j < d; ++j) {
         const double mean = model.means[c * d + j];
         V mass = {}, s = {}, t = {};
-        for (int p = 0; p < NP; ++p) {
+        for (int p = 0; p < n_panels; ++p) {
           const V* x = (const V*)(z + (p * d + j) * PANEL);
           const V* known = (const V*)(seen + (p * d + j) * PANEL);
           const V* part = (const V*)(lp + c * BLOCK + p * PANEL);

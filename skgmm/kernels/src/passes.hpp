@@ -21,10 +21,9 @@
 namespace {
 
 constexpr int W = SKGMM_LANES;
-constexpr int NV = 4;            // vectors in a panel
-constexpr int PANEL = NV * W;    // rows in a panel
-constexpr int NP = 256 / PANEL;  // panels in a block
-constexpr int BLOCK = NP * PANEL;
+constexpr int NV = 4;          // vectors in a panel
+constexpr int PANEL = NV * W;  // rows in a panel
+constexpr int BLOCK = 256;     // rows in a block: whole panels
 
 typedef double V __attribute__((vector_size(8 * W), may_alias));
 typedef int64_t I __attribute__((vector_size(8 * W), may_alias));
@@ -165,13 +164,17 @@ constexpr std::size_t padded(std::size_t doubles) { return (doubles + 7) / 8 * 8
 
 // ---- a block of rows --------------------------------------------------------
 
+// The number of rows that a block has, and of panels that these fill.
+SKGMM_INLINE int rows_here(int64_t left) { return left < BLOCK ? int(left) : BLOCK; }
+SKGMM_INLINE int panels_of(int count) { return (count + PANEL - 1) / PANEL; }
+
 // Transpose rows into panels, centred and scaled; rows past the end are zero.
 template <typename T>
 void load_rows(const Rows& rows, int64_t begin, int count, double* z) {
   const T* data = static_cast<const T*>(rows.data) + begin * rows.row_stride;
   const int d = rows.n_features;
   const int64_t row_stride = rows.row_stride, column_stride = rows.column_stride;
-  for (int p = 0; p < NP; ++p) {
+  for (int p = 0; p < panels_of(count); ++p) {
     double* panel = z + p * d * PANEL;
     const T* from = data + p * PANEL * row_stride;
     const int here = count - p * PANEL < PANEL ? count - p * PANEL : PANEL;
@@ -183,20 +186,23 @@ void load_rows(const Rows& rows, int64_t begin, int count, double* z) {
       double* to = panel + j * PANEL;
       for (int b = 0; b < here; ++b)
         to[b] = (double(value[b * row_stride]) - centre) * factor;
-      for (int b = here > 0 ? here : 0; b < PANEL; ++b) to[b] = 0.0;
+      for (int b = here; b < PANEL; ++b) to[b] = 0.0;
     }
   }
 }
 
-void load_block(const Rows& rows, int64_t begin, int count, double* z, double* weight) {
+// The same with their weights; returns the number of panels.
+int load_block(const Rows& rows, int64_t begin, int count, double* z, double* weight) {
   if (rows.is_float32)
     load_rows<float>(rows, begin, count, z);
   else
     load_rows<double>(rows, begin, count, z);
-  for (int b = 0; b < BLOCK; ++b)
+  const int n_panels = panels_of(count);
+  for (int b = 0; b < n_panels * PANEL; ++b)
     weight[b] = b >= count ? 0.0
                 : rows.weight ? rows.weight[(begin + b) * rows.weight_stride]
                               : 1.0;
+  return n_panels;
 }
 
 // Subtract a mean from a panel.
@@ -309,13 +315,14 @@ void sum_tile(const double* x, int dx, const double* y, int dy, double* out, int
 // Add to out[a, c] the sums over the rows of a block of x[a] * y[c], and to squares
 // those of x[a] * y[c]^2; x (A, BLOCK) a row at a time, such as responsibilities.
 template <int A, int C, bool SQUARES>
-void sum_rows(const double* x, const double* y, int dy, double* out, double* squares) {
+void sum_rows(const double* x, const double* y, int dy, double* out, double* squares,
+              int n_panels) {
   V s[A][C], t[A][C];
 #pragma GCC unroll 8
   for (int a = 0; a < A; ++a)
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) s[a][c] = t[a][c] = V{};
-  for (int p = 0; p < NP; ++p) {
+  for (int p = 0; p < n_panels; ++p) {
     const V* yp = (const V*)(y + p * dy * PANEL);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v)
@@ -372,8 +379,9 @@ void add_products(const double* x, int dx, const double* y, int dy, double* out,
 constexpr double NEGLIGIBLE = -41.58883083359672;
 
 // lp (K, BLOCK) becomes exp(lp - max); `total` their sums and `largest` the maxima.
-SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest) {
-  for (int b = 0; b < BLOCK; b += PANEL) {
+SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest,
+                               int n_panels) {
+  for (int b = 0; b < n_panels * PANEL; b += PANEL) {
     V top[NV], all[NV] = {};
     for (int v = 0; v < NV; ++v) top[v] = splat(-std::numeric_limits<double>::max());
     for (int c = 0; c < k; ++c) {
@@ -395,26 +403,27 @@ SKGMM_INLINE void exponentials(double* lp, int k, double* total, double* largest
 }
 
 // Return the sum over a block of weight * (largest + log(total)).
-double log_likelihood_of(const double* weight, const double* total, const double* largest) {
+double log_likelihood_of(const double* weight, const double* total, const double* largest,
+                         int n_panels) {
   const V *w = (const V*)weight, *t = (const V*)total, *top = (const V*)largest;
-  constexpr int N = BLOCK / W;
-  I ones = ~I{};
-  for (int i = 0; i < N; ++i) ones &= w[i] == splat(1.0);
+  const int n = n_panels * NV;
+  I ones = n_panels % 2 == 0 ? ~I{} : I{};
+  for (int i = 0; i < n; ++i) ones &= w[i] == splat(1.0);
   bool all = true;
   for (int lane = 0; lane < W; ++lane) all &= ones[lane] != 0;
   V sums = {};
   if (all) {  // the logarithm of a product: totals are at most K
-    for (int i = 0; i < N; i += 8) {
+    for (int i = 0; i < n; i += 2 * NV) {
       V product = t[i];
       sums += top[i];
-      for (int j = i + 1; j < i + 8; ++j) {
+      for (int j = i + 1; j < i + 2 * NV; ++j) {
         product *= t[j];
         sums += top[j];
       }
       sums += log_positive(product);
     }
   } else {
-    for (int i = 0; i < N; ++i)
+    for (int i = 0; i < n; ++i)
       sums += w[i] > V{} ? w[i] * (top[i] + log_positive(t[i])) : V{};
   }
   return sum(sums);
@@ -422,41 +431,43 @@ double log_likelihood_of(const double* weight, const double* total, const double
 
 // Make lp the weighted responsibilities; return the weighted log-likelihood.
 double responsibilities(double* lp, int k, const double* weight, double* total,
-                        double* largest) {
-  exponentials(lp, k, total, largest);
-  const double log_likelihood = log_likelihood_of(weight, total, largest);
-  for (int b = 0; b < BLOCK; b += W) {
+                        double* largest, int n_panels) {
+  exponentials(lp, k, total, largest, n_panels);
+  const double log_likelihood = log_likelihood_of(weight, total, largest, n_panels);
+  for (int b = 0; b < n_panels * PANEL; b += W) {
     const V t = *(const V*)(total + b), w = *(const V*)(weight + b);
     *(V*)(total + b) = t > V{} ? w / t : V{};
   }
   for (int c = 0; c < k; ++c)
-    for (int b = 0; b < BLOCK; b += W)
+    for (int b = 0; b < n_panels * PANEL; b += W)
       *(V*)(lp + c * BLOCK + b) *= *(const V*)(total + b);
   return log_likelihood;
 }
 
 // How many rows of a block have a part in a component.
-SKGMM_INLINE int count_active(const double* r) {
+SKGMM_INLINE int count_active(const double* r, int n_panels) {
   I found = {};
-  for (int b = 0; b < BLOCK; b += W) found -= *(const V*)(r + b) > V{};
+  for (int b = 0; b < n_panels * PANEL; b += W) found -= *(const V*)(r + b) > V{};
   int count = 0;
   for (int w = 0; w < W; ++w) count += int(found[w]);
   return count;
 }
 
 // Whether to gather the active rows: they are few, and work on a row is more than that.
-SKGMM_INLINE bool worth_gathering(int count, int d) { return d >= 8 && 6 * count < BLOCK; }
+SKGMM_INLINE bool worth_gathering(int count, int d, int n_panels) {
+  return d >= 8 && 6 * count < n_panels * PANEL;
+}
 
 // Gather the rows of a block that have a part in a component into panels of their own,
 // minus its mean, and their parts; return the number of panels.
 int gather(const double* z, const double* r, const double* mean, int d, int e, double* x,
-           double* part) {
+           double* part, int of_panels) {
   int index[BLOCK + 1], count = 0;
-  for (int b = 0; b < BLOCK; ++b) {
+  for (int b = 0; b < of_panels * PANEL; ++b) {
     index[count] = b;
     count += r[b] > 0.0;
   }
-  const int n_panels = (count + PANEL - 1) / PANEL;
+  const int n_panels = panels_of(count);
   for (int t = 0; t < n_panels * PANEL; ++t) {
     double* to = x + (t / PANEL) * e * PANEL + t % PANEL;
     const int b = t < count ? index[t] : 0;
@@ -469,7 +480,7 @@ int gather(const double* z, const double* r, const double* mean, int d, int e, d
 
 // ---- forms: what the E-step and the sums of each are --------------------------------
 //
-// A form has log_joint(z, lp), accumulate(z, r) and finish(sums).
+// A form has log_joint(z, lp, n_panels), accumulate(z, r, n_panels) and finish(sums).
 
 struct Full {
   const Model& model;
@@ -494,12 +505,12 @@ struct Full {
     std::memset(augmented, 0, k * square * 8);
   }
 
-  void log_joint(const double* z, double* lp) {
+  void log_joint(const double* z, double* lp, int n_panels) {
     const int d = model.n_features;
     for (int c = 0; c < model.n_components; ++c) {
       const double* w = packed + c * packed_size(d);
       const V coefficient = splat(model.log_coefficients[c]);
-      for (int p = 0; p < NP; ++p) {
+      for (int p = 0; p < n_panels; ++p) {
         V q[NV] = {};
         subtract_mean(z + p * d * PANEL, model.means + c * d, d, centred);
         lower_product(w, d, (const V*)centred, [&](int, const V* y) {
@@ -513,15 +524,16 @@ struct Full {
 
   // Rows, extended by a one, times the roots of their parts: the second moments of
   // these hold all three sums.
-  void accumulate(const double* z, const double* r) {
+  void accumulate(const double* z, const double* r, int of_panels) {
     const int d = model.n_features, e = d + 1;
     const std::size_t square = padded(std::size_t(e) * e);
     for (int c = 0; c < model.n_components; ++c) {
       const double *own = r + c * BLOCK, *mean = model.means + c * d;
-      const int count = count_active(own);
+      const int count = count_active(own, of_panels);
       if (count == 0) continue;
-      const bool few = worth_gathering(count, d);
-      const int n_panels = few ? gather(z, own, mean, d, e, centred, roots) : NP;
+      const bool few = worth_gathering(count, d, of_panels);
+      const int n_panels =
+          few ? gather(z, own, mean, d, e, centred, roots, of_panels) : of_panels;
       const double* part = few ? roots : own;
       for (int b = 0; b < n_panels * PANEL; ++b) roots[b] = __builtin_sqrt(part[b]);
       for (int p = 0; p < n_panels; ++p) {
@@ -571,12 +583,12 @@ struct SmallFull {
     std::memset(sums, 0, std::size_t(m.n_components) * N_SUMS * 8);
   }
 
-  void log_joint(const double* z, double* lp) {
+  void log_joint(const double* z, double* lp, int n_panels) {
     for (int c = 0; c < model.n_components; ++c) {
       const double* w = model.whiteners + (SHARED ? 0 : c * D * D);
       const double* mean = model.means + c * D;
       const double coefficient = model.log_coefficients[c];
-      for (int p = 0; p < NP; ++p)
+      for (int p = 0; p < n_panels; ++p)
         for (int v = 0; v < NV; ++v) {
           const V* from = (const V*)(z + p * D * PANEL) + v;
           V x[D], q = {};
@@ -593,11 +605,11 @@ struct SmallFull {
     }
   }
 
-  void accumulate(const double* z, const double* r) {
+  void accumulate(const double* z, const double* r, int n_panels) {
     for (int c = 0; c < model.n_components; ++c) {
       const double* mean = model.means + c * D;
       V total[N_SUMS] = {};
-      for (int p = 0; p < NP; ++p)
+      for (int p = 0; p < n_panels; ++p)
         for (int v = 0; v < NV; ++v) {
           const V part = *((const V*)(r + c * BLOCK + p * PANEL) + v);
           const V* from = (const V*)(z + p * D * PANEL) + v;
@@ -766,19 +778,20 @@ class Moments {
     std::memset(second, 0, bytes);
   }
 
-  void add(const double* z, const double* r) {
+  void add(const double* z, const double* r, int n_panels) {
     constexpr int COLUMNS = SQUARES ? 2 : SUM_COLUMNS;
     for (int j = 0; j < d; j += COLUMNS)  // so that these are read from memory once
       with_size<COLUMNS>(smaller(COLUMNS, d - j), [&](auto columns) {
         for (int c = 0; c < k; c += SUM_ROWS)
           with_size<SUM_ROWS>(smaller(SUM_ROWS, k - c), [&](auto rows) {
             sum_rows<decltype(rows)::value, decltype(columns)::value, SQUARES>(
-                r + c * BLOCK, z + j * PANEL, d, first + c * d + j, second + c * d + j);
+                r + c * BLOCK, z + j * PANEL, d, first + c * d + j, second + c * d + j,
+                n_panels);
           });
       });
     for (int c = 0; c < k; ++c) {
       V total = {};
-      for (int b = 0; b < BLOCK; b += W) total += *(const V*)(r + c * BLOCK + b);
+      for (int b = 0; b < n_panels * PANEL; b += W) total += *(const V*)(r + c * BLOCK + b);
       count[c] += sum(total);
     }
   }
@@ -839,9 +852,9 @@ struct Diag {
       std::memcpy(means + c * stride, m.means + c * d, std::size_t(d) * 8);
   }
 
-  void log_joint(const double* z, double* lp) {
+  void log_joint(const double* z, double* lp, int n_panels) {
     products_suffice = true;
-    for (int p = 0; p < NP; ++p) {
+    for (int p = 0; p < n_panels; ++p) {
       const V* x = (const V*)(z + p * d * PANEL);
       double* out = lp + p * PANEL;
       const bool suffice = products.evaluate(x, out);
@@ -854,28 +867,28 @@ struct Diag {
     }
   }
 
-  void accumulate(const double* z, const double* r) {
+  void accumulate(const double* z, const double* r, int n_panels) {
     int active = 0;
-    for (int c = 0; c < k; ++c) active += count_active(r + c * BLOCK);
+    for (int c = 0; c < k; ++c) active += count_active(r + c * BLOCK, n_panels);
     // To have the rows one by one costs as much as the products of ten components.
-    if (d >= 8 && k * BLOCK > 10 * BLOCK + 2 * active)
-      add_rows(z, r);
+    if (d >= 8 && (k - 10) * n_panels * PANEL > 2 * active)
+      add_rows(z, r, n_panels);
     else if (products_suffice)
-      moments.add(z, r);
+      moments.add(z, r, n_panels);
     else
-      for (int c = 0; c < k; ++c) add_panels(z, r + c * BLOCK, c);
+      for (int c = 0; c < k; ++c) add_panels(z, r + c * BLOCK, c, n_panels);
   }
 
   // Only the rows that have a part in a component, lanes across features.
-  void add_rows(const double* z, const double* r) {
-    for (int p = 0; p < NP; ++p)
+  void add_rows(const double* z, const double* r, int n_panels) {
+    for (int p = 0; p < n_panels; ++p)
       for (int j = 0; j < d; ++j)
         for (int b = 0; b < PANEL; ++b)
           block_rows[(p * PANEL + b) * stride + j] = z[(p * d + j) * PANEL + b];
     for (int c = 0; c < k; ++c) {
       const V* mean = (const V*)(means + c * stride);
       V *s = (V*)(first + c * stride), *t = (V*)(second + c * stride);
-      for (int b = 0; b < BLOCK; ++b) {
+      for (int b = 0; b < n_panels * PANEL; ++b) {
         const double part = r[c * BLOCK + b];
         if (!(part > 0)) continue;
         const V* x = (const V*)(block_rows + b * stride);
@@ -889,14 +902,14 @@ struct Diag {
     }
   }
 
-  void add_panels(const double* z, const double* part, int c) {
+  void add_panels(const double* z, const double* part, int c, int n_panels) {
     V total = {};
-    for (int b = 0; b < BLOCK; b += W) total += *(const V*)(part + b);
+    for (int b = 0; b < n_panels * PANEL; b += W) total += *(const V*)(part + b);
     count[c] += sum(total);
     for (int j = 0; j < d; ++j) {
       const V m = splat(means[c * stride + j]);
       V s = {}, t = {};
-      for (int p = 0; p < NP; ++p) {
+      for (int p = 0; p < n_panels; ++p) {
         const V* x = (const V*)(z + (p * d + j) * PANEL);
         const V* w = (const V*)(part + p * PANEL);
         for (int v = 0; v < NV; ++v) {
@@ -943,9 +956,9 @@ struct Spherical {
     std::memset(second, 0, k * 8);
   }
 
-  void log_joint(const double* z, double* lp) {
+  void log_joint(const double* z, double* lp, int n_panels) {
     const int d = model.n_features;
-    for (int p = 0; p < NP; ++p) {
+    for (int p = 0; p < n_panels; ++p) {
       const V* x = (const V*)(z + p * d * PANEL);
       const bool suffice = products.evaluate(x, squares + p * PANEL);
       for (int c = 0; c < model.n_components; ++c) {
@@ -960,11 +973,11 @@ struct Spherical {
     }
   }
 
-  void accumulate(const double* z, const double* r) {
-    moments.add(z, r);
+  void accumulate(const double* z, const double* r, int n_panels) {
+    moments.add(z, r, n_panels);
     for (int c = 0; c < model.n_components; ++c) {
       V total = {};
-      for (int b = 0; b < BLOCK; b += W) {
+      for (int b = 0; b < n_panels * PANEL; b += W) {
         const V part = *(const V*)(r + c * BLOCK + b);
         const V square = *(const V*)(squares + c * BLOCK + b);
         total += part > V{} ? part * square : V{};
@@ -1014,10 +1027,10 @@ struct Tied {
     moments.prepare(memory, k, d);
   }
 
-  void log_joint(const double* z, double* lp) {
+  void log_joint(const double* z, double* lp, int n_panels) {
     const int d = model.n_features;
     V* y = (V*)white;
-    for (int p = 0; p < NP; ++p) {
+    for (int p = 0; p < n_panels; ++p) {
       subtract_mean(z + p * d * PANEL, model.common_centre, d, centred);
       lower_product(packed, d, (const V*)centred, [&](int j, const V* from) {
         for (int v = 0; v < NV; ++v) y[j * NV + v] = from[v];
@@ -1032,7 +1045,7 @@ struct Tied {
     }
   }
 
-  void accumulate(const double* z, const double* r) { moments.add(z, r); }
+  void accumulate(const double* z, const double* r, int n_panels) { moments.add(z, r, n_panels); }
 
   void finish(const Sums& sums) { moments.finish(model, sums); }
 };
@@ -1053,11 +1066,10 @@ bool statistics(const Rows& rows, const Model& model, const Sums& sums) {
   Form form(model, memory);
   double log_likelihood = 0;
   for (int64_t begin = 0; begin < rows.n_rows; begin += BLOCK) {
-    const int64_t left = rows.n_rows - begin;
-    load_block(rows, begin, left < BLOCK ? int(left) : BLOCK, z, weight);
-    form.log_joint(z, lp);
-    log_likelihood += responsibilities(lp, k, weight, total, largest);
-    form.accumulate(z, lp);
+    const int n_panels = load_block(rows, begin, rows_here(rows.n_rows - begin), z, weight);
+    form.log_joint(z, lp, n_panels);
+    log_likelihood += responsibilities(lp, k, weight, total, largest, n_panels);
+    form.accumulate(z, lp, n_panels);
   }
   form.finish(sums);
   *sums.log_likelihood = log_likelihood;
@@ -1078,10 +1090,9 @@ bool densities(const Rows& rows, const Model& model, const Densities& out) {
   double* largest = memory.take(BLOCK);
   Form form(model, memory);
   for (int64_t begin = 0; begin < rows.n_rows; begin += BLOCK) {
-    const int64_t left = rows.n_rows - begin;
-    const int count = left < BLOCK ? int(left) : BLOCK;
-    load_block(rows, begin, count, z, weight);
-    form.log_joint(z, lp);
+    const int count = rows_here(rows.n_rows - begin);
+    const int n_panels = load_block(rows, begin, count, z, weight);
+    form.log_joint(z, lp, n_panels);
     if (out.labels) {
       for (int b = 0; b < count; ++b) {
         int best = 0;
@@ -1093,8 +1104,8 @@ bool densities(const Rows& rows, const Model& model, const Densities& out) {
       continue;
     }
     if (out.log_responsibilities) std::memcpy(logs, lp, std::size_t(k) * BLOCK * 8);
-    exponentials(lp, k, total, largest);
-    for (int b = 0; b < BLOCK; b += W)
+    exponentials(lp, k, total, largest, n_panels);
+    for (int b = 0; b < n_panels * PANEL; b += W)
       *(V*)(total + b) = log_positive(*(const V*)(total + b));
     for (int b = 0; b < count; ++b) out.log_density[begin + b] = largest[b] + total[b];
     // In this order: the sum of the two would round the smaller one away.
