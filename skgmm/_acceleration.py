@@ -1,9 +1,9 @@
 """Coordinates in which steps of EM are extrapolated (SQUAREM)."""
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.special import softmax
+
+from ._mixture import Mixture
 
 
 class Coordinates:
@@ -56,8 +56,8 @@ class Coordinates:
         covariances = base.covariances.stretched(relative)
         offsets = _scaled(offsets.reshape(k, d), 1.0 / self._roots)
         means = base.means + covariances.unwhiten(offsets)
-        mixture = replace(base, means=means, covariances=covariances)
-        return mixture.with_shares(softmax(logs / self._of_parts))
+        shares = softmax(logs / self._of_parts)
+        return Mixture.of_shares(shares, means, covariances, base.noise)
 
 
 def _scaled(array, factors):

@@ -68,19 +68,21 @@ def degenerate(covariances, metric, count, family, margin=1.0):
     eigenvalues, rank = covariances.relative_eigenvalues(metric)
     if rank == 0:  # all rows are the same
         return []
-    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
-    everything = np.full_like(count, count.sum())
+    smallest, everything = eigenvalues[:, 0], count.sum()
     own_size = family.own_volume or family.own_shape
-    rows = everything if family.shares_all else count
-    few = np.round(rows) < margin * (rank + 2)
+    few = np.round(everything if family.shares_all else count) < margin * (rank + 2)
     few_for_size = (count if own_size else everything) < 5 * margin * (rank + 1)
     size = smallest
     if family.own_volume and not family.own_shape:
         size = np.exp(np.log(np.maximum(eigenvalues, 1e-300)).mean(axis=1))
     flat = smallest < margin * _FLAT
     flat = flat | (size < margin * _FLAT_FOR_FEW) & few_for_size
-    condition = np.broadcast_to(largest / np.maximum(smallest, 1e-200), count.shape)
+    found = flat | few | empty(count)
+    if not found.any():
+        return []
+    condition = eigenvalues[:, -1] / np.maximum(smallest, 1e-200)
+    condition = np.broadcast_to(condition, count.shape)
     return [
         Degenerate(int(k), float(count[k]), float(condition[k]))
-        for k in np.flatnonzero(flat | few | empty(count))
+        for k in np.flatnonzero(found)
     ]

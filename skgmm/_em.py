@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._acceleration import Coordinates, step_length
 from ._degeneracy import degenerate, empty
-from ._mixture import Mixture
+from ._mixture import Mixture, Mixtures
 from ._statistics import Statistics
 from ._threads import ordered_map, single_threaded_blas
 from ._warnings import warn
@@ -142,7 +142,7 @@ class Problem:
 
         Parameters
         ----------
-        starts : list of Mixture or list of Statistics
+        starts : Mixtures or list of Statistics
             Statistics are about the means; they stand for what maximises them.
         n_steps : int
 
@@ -153,13 +153,15 @@ class Problem:
             no step gains any more.  None and the error where a step fails.
         """
         ends = [(None, ())] * len(starts)
+        of_moments = not isinstance(starts, Mixtures)
+        arrays = self._of_moments(starts) if of_moments else starts.arrays
         if self.terms:
             ends = self.source.climb(
-                [self._arrays(start) for start in starts],
+                arrays,
                 self.family.form,
                 self.terms,
                 n_steps,
-                of_moments=isinstance(starts[0], Statistics),
+                of_moments=of_moments,
                 noise=self.noise,
             )
 
@@ -169,18 +171,19 @@ class Problem:
 
         def further(r):
             mixture, trail = ends[r]
-            return self._plain_steps(mixture or starts[r], trail, n_steps)
+            return self._plain_steps(mixture, starts, r, trail, n_steps)
 
-        work = n_steps * starts[0].n_components * self.source.work
+        work = n_steps * arrays[1].shape[1] * self.source.work
         mapped = ordered_map if work > reference.WORK_OF_A_THREAD else map
         for r, end in zip(short, list(mapped(further, short)), strict=True):
             ends[r] = end
         return ends
 
-    def _plain_steps(self, start, trail, n_steps):
-        """Go on from a start, from which some steps have been made, one by one."""
+    def _plain_steps(self, mixture, starts, r, trail, n_steps):
+        """Go on one by one from where some steps have led from a start, if anywhere."""
         n_steps -= max(len(trail) - 1, 0)
         try:
+            start = mixture or starts[r]
             if not isinstance(start, Mixture):
                 start = self.maximisation(start)
             climb = Climb(self, start, n_steps)
@@ -224,19 +227,20 @@ class Problem:
         if not (self.terms and self.regularisation.is_penalty):
             return mixture, [], False
         total = tol * self.source.total_weight
-        data = self._arrays(mixture), self.family.form, self.terms
+        start = mixture.shares, mixture.means, mixture.covariances.values
+        data = start, self.family.form, self.terms
         end = self.source.leap(*data, n_passes, total, noise=self.noise)
         return end[0] or mixture, self._per_observation(end[1]).tolist(), end[2]
 
-    def _arrays(self, start):
-        """Return a mixture, or statistics about the means, as the kernels take them."""
-        if isinstance(start, Mixture):
-            return start.shares, start.means, start.covariances.values
-        count = start.count
+    def _of_moments(self, several):
+        """Return statistics about the means as the kernels take them."""
+        count = np.stack([one.count for one in several])
         if self.noise is not None:
             share = self.noise.weight
-            count = np.append(count, count.sum() * share / (1.0 - share))
-        return count, start.origin, start.second
+            of_noise = count.sum(axis=1) * share / (1.0 - share)
+            count = np.column_stack([count, of_noise])
+        moments = [(one.origin, one.second) for one in several]
+        return count, *map(np.stack, zip(*moments, strict=True))
 
     @cached_property
     def terms(self):
@@ -655,8 +659,8 @@ def still_to_gain(trail, slowest=_SLOWEST):
     """Return what is left to gain, from the last objectives of plain steps."""
     if len(trail) < 3:
         return np.inf
-    gains = np.abs(np.diff(trail[-3:]))
-    return _still_to_gain(*gains, slowest)
+    before, earlier, now = trail[-3:]
+    return _still_to_gain(abs(earlier - before), abs(now - earlier), slowest)
 
 
 def _rounding(objective):

@@ -103,7 +103,7 @@ class Frame:
         """Standard deviations in these coordinates; 1 for constant features."""
         return np.sqrt(np.where(self.constant, 1.0, self.variance))
 
-    @property
+    @cached_property
     def log_jacobian(self):
         """What ``log p(x)`` is short of ``log p(z)``."""
         return float(np.log(self.scale).sum())

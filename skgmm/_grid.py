@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isclose
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def best_of(rows):
     return next(
         row
         for row, other, value in ranks
-        if other == health and (value <= least or np.isclose(value, least, 1e-9, 0.0))
+        if other == health and (value <= least or isclose(value, least, rel_tol=1e-9))
     )
 
 

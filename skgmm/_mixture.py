@@ -55,12 +55,36 @@ class Mixture:
         share = self.noise.weight
         return np.append((1.0 - share) * self.weights, share)
 
-    def with_shares(self, shares):
-        """Return the same mixture with such `shares`."""
-        if self.noise is None:
-            return replace(self, weights=shares)
-        weights, noise = shares[:-1], replace(self.noise, weight=float(shares[-1]))
-        return replace(self, weights=weights / weights.sum(), noise=noise)
+    @classmethod
+    def of_shares(cls, shares, means, covariances, noise):
+        """Return the mixture with such `shares`, and noise with that of it, if any."""
+        if noise is not None:
+            noise = replace(noise, weight=float(shares[-1]))
+            shares = shares[:-1] / shares[:-1].sum()
+        return cls(shares, means, covariances, noise)
+
+    def in_two(self, offsets, factors):
+        """Return `Mixtures` of K + 1 components, of which two are halves of one.
+
+        They have half of its weight, and lie at plus and minus one of the ``offsets``
+        (K, D) from its mean; or on it.  See `Covariances.in_two`.
+        """
+        k, each = self.n_components, np.arange(self.n_components)
+        values = self.covariances.in_two(offsets, factors)
+        n_kinds = len(values) // k
+        shares = np.tile(np.insert(self.shares, k, 0.0), (k, 1))
+        shares[each, each] = shares[:, k] = 0.5 * self.shares[:k]
+        means = np.empty((n_kinds, k, k + 1, self.n_features))
+        means[:, :, :k] = means[:, :, k] = self.means
+        means[0, each, each] += offsets
+        means[0, :, k] -= offsets
+        return Mixtures(
+            np.tile(shares, (n_kinds, 1)),
+            means.reshape(-1, *means.shape[2:]),
+            values,
+            type(self.covariances),
+            self.noise,
+        )
 
     def log_density(self, rows):
         """Return the log-densities of rows (n, D), shape (n,).
@@ -335,3 +359,46 @@ class Conditional:
         weights = np.exp(self.log_weights(row)[0])
         means = [self.means_of(k, row)[0] for k in range(len(self.means))]
         return Mixture(weights / weights.sum(), np.array(means), self.covariances)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixtures:
+    """Several mixtures of K Gaussians, some of which may turn out to be impossible.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (R, K) or (R, K + 1)
+        See `Mixture.shares`.
+    means : ndarray of shape (R, K, D)
+    values : ndarray of shape (R, ...)
+        Of the covariances.
+    form : type
+    noise : Noise or None
+    """
+
+    shares: np.ndarray
+    means: np.ndarray
+    values: np.ndarray
+    form: type[Covariances]
+    noise: Noise | None = None
+
+    @classmethod
+    def of(cls, mixtures):
+        """Return mixtures of the same form in one array each."""
+        arrays = ((one.shares, one.means, one.covariances.values) for one in mixtures)
+        stacked = [np.stack(several) for several in zip(*arrays, strict=True)]
+        return cls(*stacked, type(mixtures[0].covariances), mixtures[0].noise)
+
+    @property
+    def arrays(self):
+        """Shares, means and values."""
+        return self.shares, self.means, self.values
+
+    def __len__(self):
+        return len(self.shares)
+
+    def __getitem__(self, index):
+        """Return one of them, or raise `NotPositiveDefinite`."""
+        means = self.means[index]
+        covariances = self.form(self.values[index], *means.shape)
+        return Mixture.of_shares(self.shares[index], means, covariances, self.noise)

@@ -8,7 +8,7 @@ import numpy as np
 from . import kernels
 from ._em import ALL_NOISE, Problem, StartFailed, still_to_gain
 from ._kmeans import cells, draw, kmeans, seeds
-from ._mixture import Mixture
+from ._mixture import Mixture, Mixtures
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, then the better half of them, and its half.
@@ -22,7 +22,10 @@ SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
 # Swaps that are tried at a time; the steps after each; it is given up where it is so
 # far below the best, in units of log-likelihood.
 SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
-# Covariances of two halves of a component, one within the other, over its own.
+# Where the halves of a Gaussian lie that is cut through its mean, in deviations.
+HALF = float(np.sqrt(2 / np.pi))
+# Covariances of two halves of a component, one within the other, over its own: heavy
+# tails, and small clusters within large ones, are found so.
 NESTED = 1.75, 0.25
 # The steps after a component was split; what that gains, over what a deletion loses at
 # first sight, below which no swap was ever seen to gain.
@@ -33,6 +36,8 @@ _RATE = 0.9
 # In the race a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
 MARGIN = 2.0
+# Numbers in an array beside the rows, one for each of them and of some components.
+_BLOCK = 2**20
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
@@ -177,7 +182,7 @@ class Field:
 
         Parameters
         ----------
-        starts : list of Mixture or list of Statistics
+        starts : list of Statistics
             See `Problem.steps`.
         """
         ends = self._steps(starts, STEPS[0])
@@ -186,15 +191,21 @@ class Field:
 
     def advance(self, runs, n_steps):
         """Return runs some steps further, None for each that fails."""
-        ends = self._steps([run.mixture for run in runs], n_steps)
+        mixtures = [run.mixture for run in runs]
+        ends = self._steps(Mixtures.of(mixtures) if runs else (), n_steps)
         return [
             Run(mixture, (*run.trail[:-1], *trail)) if mixture else None
             for run, (mixture, trail) in zip(runs, ends, strict=True)
         ]
 
+    def climbed(self, mixtures, n_steps):
+        """Return the runs from mixtures after some steps, None for each that fails."""
+        ends = self._steps(mixtures, n_steps)
+        return [Run(mixture, trail) if mixture else None for mixture, trail in ends]
+
     def _steps(self, starts, n_steps):
         """Return where steps lead, and trails that show where there is no more."""
-        if not starts:
+        if not len(starts):
             return []
         ends = self.problem.steps(starts, n_steps)
         return [
@@ -552,46 +563,12 @@ def _grown(field, mixture, shares):
     within the other.  The second half comes last.
     """
     mass, k = shares * field.weight[:, np.newaxis], mixture.n_components
-    parted = [_halved(field, mixture, c, mass[:, c]) for c in range(k)]
-    if not mixture.covariances.shared:
-        parted += [_nested(mixture, c) for c in range(k)]
-    begun = [Run(one, (-np.inf,)) for one in parted if one]
-    advanced = iter(field.advance(begun, SPLIT_STEPS))
-    runs = [next(advanced) if one else None for one in parted]
+    offsets = HALF * _longest_axes(field.rows, field.coordinates, mass)
+    runs = field.climbed(mixture.in_two(offsets, NESTED), SPLIT_STEPS)
     return [
         max(filter(None, runs[c::k]), key=lambda run: run.objective, default=None)
         for c in range(k)
     ]
-
-
-def _halved(field, mixture, k, mass):
-    """Return a mixture with component k in two side by side, or None if it has none.
-
-    The halves of a Gaussian cut through its mean lie 0.8 deviations from it.
-    """
-    offset = np.sqrt(2 / np.pi) * _longest_axis(field.rows, field.coordinates, mass)
-    try:
-        covariances = mixture.covariances.halved(k, offset)
-    except NotPositiveDefinite:
-        return None
-    return _in_two(mixture, k, offset, covariances)
-
-
-def _nested(mixture, k):
-    """Return a mixture with component k in two, the second one within the first.
-
-    Heavy tails, and small clusters within large ones, are found so.
-    """
-    return _in_two(mixture, k, 0.0, mixture.covariances.nested(k, NESTED))
-
-
-def _in_two(mixture, k, offset, covariances):
-    """Return a mixture with component k in two halves, so far from its mean."""
-    weights = np.append(mixture.weights, 0.5 * mixture.weights[k])
-    weights[k] = weights[-1]
-    means = np.vstack([mixture.means, mixture.means[k] - offset])
-    means[k] += offset
-    return Mixture(weights, means, covariances, mixture.noise)
 
 
 def _losses(shares, weight, weights):
@@ -617,20 +594,29 @@ def _pairs(gains, losses, empty):
     return [pair[1:] for pair in sorted(pairs)]
 
 
-def _longest_axis(rows, metric, mass):
-    """Return the longest semi-axis (D,) of the scatter of weighted rows.
+def _longest_axes(rows, metric, mass):
+    """Return the longest semi-axes (K, D) of the scatters of weighted rows.
 
-    It is the longest one in a ``metric``: the same rows in other coordinates.
+    They are the longest ones in a ``metric``: the same rows in other coordinates.  The
+    masses (m, K) are those of K components; the axis of one that has none is zero.
     """
-    weight = mass / max(mass.sum(), 1e-300)
-    roots = np.sqrt(weight)[:, np.newaxis]
-    scaled = roots * (metric - weight @ metric)
-    if len(rows) < scaled.shape[1]:  # nothing of size (D, D)
-        along = np.linalg.svd(scaled, full_matrices=False)[2][0]
+    weight = (mass / np.maximum(mass.sum(axis=0), 1e-300)).T
+    size = max(1, _BLOCK // metric.size)
+    blocks = [weight[k : k + size] for k in range(0, len(weight), size)]
+    return np.concatenate([_axes_of_some(rows, metric, block) for block in blocks])
+
+
+def _axes_of_some(rows, metric, weight):
+    """Return the longest semi-axes for weights (K, m) that sum to one."""
+    roots = np.sqrt(weight)
+    scaled = roots[:, :, np.newaxis] * (metric - (weight @ metric)[:, np.newaxis])
+    if len(rows) < metric.shape[1]:  # nothing of size (D, D)
+        along = np.linalg.svd(scaled, full_matrices=False)[2][:, 0]
     else:
-        along = np.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -1]
-    places = scaled @ along
-    size = np.linalg.norm(places)
-    if not size > 0:
-        return np.zeros(rows.shape[1])
-    return (places / size) @ (roots * (rows - weight @ rows))
+        squares = np.swapaxes(scaled, 1, 2) @ scaled
+        along = np.linalg.eigh(squares).eigenvectors[:, :, -1]
+    places = (scaled @ along[:, :, np.newaxis])[:, :, 0]
+    sizes = np.linalg.norm(places, axis=1, keepdims=True)
+    # They sum to zero with the weights: what the mean has does not count.
+    shares = roots * places / np.where(sizes > 0, sizes, 1.0)
+    return shares @ rows - shares.sum(axis=1, keepdims=True) * (weight @ rows)

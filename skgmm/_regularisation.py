@@ -1,6 +1,7 @@
 """What keeps covariances away from singular ones."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -117,12 +118,17 @@ class PseudoObservations:
         held = np.where(self.constant, self.variance, 0.0)
         return self.size, self.variance, held, np.zeros_like(held)
 
+    @cached_property
+    def _log_determinant(self):
+        """That of the covariance of the pseudo-observations."""
+        return float(np.log(self.variance).sum())
+
     def log_penalty(self, mixture):
         """Return ``-size/2 sum_k(log|C_k/V| + tr(V/C_k) - D)``, at most about zero."""
         covariances = mixture.covariances
         ratios = self.variance * covariances.precision_diagonals
         traces = np.broadcast_to(ratios, mixture.means.shape).sum(axis=1)
-        relative = covariances.log_determinants - np.log(self.variance).sum()
+        relative = covariances.log_determinants - self._log_determinant
         return -0.5 * self.size * float(np.sum(relative + traces - len(self.variance)))
 
     def held_up(self, family, mixture, statistics):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
+from math import prod
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -100,8 +101,8 @@ class ArraySource:
 
         Parameters
         ----------
-        starts : list of tuple
-            Weights (of all parts), means and covariances.
+        starts : list of ndarray
+            Weights (R, ...) of all parts, means (R, K, D) and covariances (R, ...).
         form : type
         terms : tuple
         n_steps : int
@@ -115,21 +116,19 @@ class ArraySource:
             Where each leads, and the penalised log-likelihoods on the way: none if no
             step can be made, as where the rows are not in memory.
         """
-        if not self.takes_one_call(starts[0][1], form, n_steps):
-            return [(None, np.zeros(0)) for _ in starts]
-        work = self._work_of_steps(starts[0][1], form, n_steps)
+        n_starts, means = len(starts[0]), starts[1][0]
+        if not self.takes_one_call(means, form, n_steps):
+            return [(None, np.zeros(0))] * n_starts
+        work = self._work_of_steps(means, form, n_steps)
         data = self._of_steps(form, noise)
-        stacked = [np.stack(arrays) for arrays in zip(*starts, strict=True)]
 
         def part(chosen):
-            batch = [array[chosen] for array in stacked]
+            batch = [array[chosen].copy() for array in starts]
             return kernels.climb(data, batch, terms, n_steps, of_moments)
 
         # Each is worth a thread, or all together are not worth one.
         alone = work > kernels.WORK_OF_A_THREAD
-        parts = (
-            [slice(r, r + 1) for r in range(len(starts))] if alone else [slice(None)]
-        )
+        parts = [slice(r, r + 1) for r in range(n_starts)] if alone else [slice(None)]
         ends = chain.from_iterable(_threads.ordered_map(part, parts))
         return [(_mixture(end, form, totals, noise), totals) for end, totals in ends]
 
@@ -156,7 +155,7 @@ class ArraySource:
     def _work_of_steps(self, means, form, n_steps):
         """Return the multiplications, roughly."""
         k, d = means.shape
-        factors = 3 * d * np.prod(form.shape(1, d), dtype=float)  # of a component
+        factors = 3 * d * prod(form.shape(1, d))  # of a component
         return n_steps * k * (self.work + factors)
 
     def _of_steps(self, form, noise=None):
@@ -277,5 +276,4 @@ def _mixture(end, form, totals, noise):
     if len(totals) < 2:
         return None
     shares, means, values = end
-    weights, covariances = np.ones(len(means)), form.known(values, *means.shape)
-    return Mixture(weights, means, covariances, noise).with_shares(shares)
+    return Mixture.of_shares(shares, means, form.known(values, *means.shape), noise)

@@ -18,6 +18,7 @@ import skgmm._starts
 from skgmm import GaussianMixture
 from skgmm._em import Problem
 from skgmm._files import Blocks, StoredRows, is_stored
+from skgmm._mixture import Mixtures
 from skgmm._regularisation import PseudoObservations
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES
@@ -174,7 +175,7 @@ def test_steps_without_the_compiled_call(covariance_type):
         source = ArraySource.of(rows, weight, per_feature=family.per_feature)
         penalty = PseudoObservations.of(source.frame, 1.0)
         inward = source.frame.inward(start._model().mixture)
-        [(_, trail)] = Problem(source, family, penalty).steps([inward], 4)
+        [(_, trail)] = Problem(source, family, penalty).steps(Mixtures.of([inward]), 4)
         trails.append(trail)
     assert len(trails[1]) == 5
     np.testing.assert_allclose(trails[1], trails[0], rtol=1e-12)

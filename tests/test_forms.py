@@ -159,13 +159,35 @@ def some_covariances(form, k, d):
 
 
 @forms
-def test_nested_halves_have_multiples_of_the_covariance(form):
-    before = some_covariances(form, 3, 4)
-    after = before.nested(1, (1.75, 0.25)).dense()
-    expected = before.dense()[[0, 1, 2, 1]]
-    if not form.shared:
-        expected = expected * np.array([1.0, 1.75, 1.0, 0.25])[:, None, None]
-    np.testing.assert_allclose(after, expected, rtol=1e-12)
+def test_each_component_in_two(form):
+    before, offsets = some_covariances(form, 3, 4), np.zeros((3, 4))
+    # Along a column of a covariance lies what a part of it explains.
+    offsets[:] = 0.2 * before.dense()[:, 0] / np.sqrt(before.dense()[:, :1, 0])
+    sets = before.in_two(offsets, (1.75, 0.25))
+    assert len(sets) == (3 if form.shared else 6)
+    for r, values in enumerate(sets):
+        after, c = form(values, 4, 4).dense(), r % 3
+        expected = before.dense()[[0, 1, 2, c]]
+        if r >= 3:
+            expected[c], expected[3] = 1.75 * expected[c], 0.25 * expected[3]
+        elif not form.shared:
+            left = what_is_left(form, expected[c], offsets[c])
+            if form.kind == "factors":  # of one factor some is taken, of noise none
+                taken = np.linalg.eigvalsh(expected[c] - after[c])
+                np.testing.assert_allclose(taken[:-1], 0.0, atol=1e-12)
+                assert 0 < taken[-1] < np.trace(left)
+                left = after[c]
+            expected[c] = expected[3] = left
+        np.testing.assert_allclose(after, expected, rtol=1e-12)
+
+
+def what_is_left(form, covariance, offset):
+    """Return a covariance without what two halves explain, as a form has it."""
+    if form.kind == "diag":
+        return covariance - np.diag(offset**2)
+    if form.kind == "spherical":
+        return covariance - np.mean(offset**2) * np.eye(len(offset))
+    return covariance - np.outer(offset, offset)
 
 
 @forms

@@ -12,7 +12,7 @@ from skgmm._em import Problem
 from skgmm._frame import Frame
 from skgmm._gaussian_mixture import _noise
 from skgmm._missing import HolesSource
-from skgmm._mixture import Mixture
+from skgmm._mixture import Mixture, Mixtures
 from skgmm._regularisation import PseudoObservations, Ridge
 from skgmm._sources import ArraySource
 from skgmm._starts import PARTITIONS, from_partition
@@ -617,13 +617,14 @@ def test_every_family_of_mclust_has_compiled_steps():
 
 def in_one_call(problem, start, n_steps):
     """Return where steps in one call lead, and the log-likelihoods on the way."""
-    arrays = start.shares, start.means, start.covariances.values
-    data, noise = ([arrays], problem.family.form, problem.terms), problem.noise
+    arrays = Mixtures.of([start]).arrays
+    data, noise = (arrays, problem.family.form, problem.terms), problem.noise
     return problem.source.climb(*data, n_steps, noise=noise)[0]
 
 
 def steps(problem, start, n_steps):
-    return problem.steps([start], n_steps)[0]
+    starts = Mixtures.of([start]) if isinstance(start, Mixture) else [start]
+    return problem.steps(starts, n_steps)[0]
 
 
 def assert_steps_in_one_call(problem, start):
@@ -839,7 +840,7 @@ def test_steps_from_several_starts_are_those_from_each(code, n_rows):
     """Of many rows each start is worth a thread."""
     problem, start = problem_of(code, np.random.default_rng(0), 3, n_rows=n_rows)
     other = problem.maximisation(problem.source.statistics(start), start)
-    together = problem.steps([start, other, start], 4)
+    together = problem.steps(Mixtures.of([start, other, start]), 4)
     for one, (mixture, objectives) in zip([start, other], together[:2], strict=True):
         expected, trail = steps(problem, one, 4)
         assert objectives == trail

@@ -16,7 +16,7 @@ from skgmm._em import Problem
 from skgmm._frame import Frame
 from skgmm._kmeans import kmeans, seeds
 from skgmm._mixture import Mixture
-from skgmm._race import Field, Run, _longest_axis
+from skgmm._race import Field, Run, _longest_axes
 from skgmm._regularisation import PseudoObservations
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES
@@ -35,18 +35,43 @@ def test_kmeans_ends_where_that_of_sklearn_does():
     assert adjusted_rand_score(labels, theirs.labels_) == 1
 
 
-@pytest.mark.parametrize("n_rows", [6, 60])
-def test_longest_axis(n_rows):
+@pytest.mark.parametrize("n_rows", [6, 60, 100_000])  # a component at a time at last
+def test_longest_axes(n_rows):
     rng = np.random.default_rng(0)
-    rows, mass = rng.normal(size=(n_rows, 9)), rng.uniform(size=n_rows)
-    matrix = np.cov(rows.T, aweights=mass, bias=True)
-    axis = _longest_axis(rows, rows, mass)
-    np.testing.assert_allclose(matrix @ axis, axis * (axis @ axis), 1e-12, 1e-12)
-    assert axis @ axis == pytest.approx(np.linalg.eigvalsh(matrix)[-1])
-    # It moves with the features if the metric stays.
+    rows, mass = rng.normal(size=(n_rows, 9)), rng.uniform(size=(n_rows, 3))
+    rows[:, 0] *= 3.0
+    mass[:, 1] = 0.0
+    axes = _longest_axes(rows, rows, mass)
+    for k in (0, 2):
+        matrix = np.cov(rows.T, aweights=mass[:, k], bias=True)
+        along = axes[k] * (axes[k] @ axes[k])
+        np.testing.assert_allclose(matrix @ axes[k], along, 1e-10, 1e-10)
+        largest = np.linalg.eigvalsh(matrix)[-1]
+        assert axes[k] @ axes[k] == pytest.approx(largest, rel=1e-10)
+    np.testing.assert_array_equal(axes[1], 0.0)
+    # They move with the features if the metric stays.
     mixing = rng.normal(size=(9, 9))
-    moved = _longest_axis(rows @ mixing + 1e3, rows, mass)
-    np.testing.assert_allclose(moved, axis @ mixing, rtol=1e-9, atol=1e-9)
+    moved = _longest_axes(rows @ mixing + 1e3, rows, mass)
+    np.testing.assert_allclose(moved, axes @ mixing, rtol=1e-8, atol=1e-8)
+
+
+def test_mixtures_with_one_component_in_two():
+    X = case(3, 3, 2, n_rows=200).X
+    fitted = GaussianMixture(3, noise=True, random_state=0).fit(X)
+    mixture = fitted._model().mixture
+    offsets = 0.1 * np.arange(6.0).reshape(3, 2)
+    sets = mixture.in_two(offsets, (1.75, 0.25))
+    assert len(sets) == 6
+    for r in range(6):
+        one, c, offset = sets[r], r % 3, offsets[r % 3] * (r < 3)
+        assert one.noise.weight == pytest.approx(mixture.noise.weight)
+        half = mixture.weights[c] / 2
+        expected = np.append(mixture.weights, half)
+        expected[c] = half
+        np.testing.assert_allclose(one.weights, expected, rtol=1e-12)
+        means = np.vstack([mixture.means, mixture.means[c] - offset])
+        means[c] += offset
+        np.testing.assert_allclose(one.means, means, rtol=1e-12)
 
 
 def test_seeds_of_few_distinct_rows():

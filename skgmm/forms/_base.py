@@ -279,25 +279,38 @@ class Covariances(ABC):
         squares = weight @ rows**2 / weight.sum()
         return rows / np.sqrt(np.where(squares > 0, squares, 1.0))
 
+    def in_two(self, offsets, factors):
+        """Return the values of R sets of covariances where one component is two.
+
+        In the first K sets, one for each component, the halves lie at plus and minus an
+        offset, and have the rest of its covariance; in the next K one lies within the
+        other, with its covariance times two factors.  The first half takes its place,
+        the second comes last.
+
+        Parameters
+        ----------
+        offsets : ndarray of shape (K, D)
+        factors : tuple (float, float)
+
+        Returns
+        -------
+        ndarray of shape (R, ...)
+            In the shape of the form for K + 1 components.  R is K where all components
+            share one matrix, and some may not be positive definite.
+        """
+        k, values = self.n_components, self.values
+        halves = self._halves(offsets)
+        pairs = (halves, halves), [self.scaled(values, factor) for factor in factors]
+        out = np.empty((len(pairs), k, k + 1, *values.shape[1:]))
+        out[:, :, :k] = values
+        for sets, (first, second) in zip(out, pairs, strict=True):
+            sets[range(k), range(k)] = first
+            sets[:, k] = second
+        return out.reshape(-1, *out.shape[2:])
+
     @abstractmethod
-    def halved(self, component, offset):
-        """Return the covariances where a component is two, so far from its mean.
-
-        The halves lie at plus and minus ``offset`` (D,), and have the rest of its
-        covariance.  The first takes its place, the second comes last.
-        """
-
-    def nested(self, component, factors):
-        """Return the covariances where a component is two, one within the other.
-
-        They have its covariance times the two factors.  The first takes its place, the
-        second comes last.
-        """
-        k = self.n_components
-        values = self.values[[*range(k), component]].copy()
-        for place, factor in zip((component, k), factors, strict=True):
-            values[place] = self.scaled(values[place], factor)
-        return type(self)(values, k + 1, self.n_features)
+    def _halves(self, offsets):
+        """Return what is left of each covariance between halves so far away."""
 
     @staticmethod
     def scaled(values, factor):

@@ -55,12 +55,8 @@ class Diag(VarianceCovariances):
         varies = covariance > 0
         return rows[:, varies] / np.sqrt(covariance[varies])
 
-    def halved(self, component, offset):
-        halves = self.take([*range(self.n_components), component]).values.copy()
-        halves[[component, -1]] = np.maximum(
-            halves[component] - offset**2, 0.1 * halves[component]
-        )
-        return type(self)(halves, self.n_components + 1, self.n_features)
+    def _halves(self, offsets):
+        return np.maximum(self.values - offsets**2, 0.1 * self.values)
 
     def average(self, weights):
         return weights @ self.values

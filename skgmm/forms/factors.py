@@ -241,18 +241,17 @@ class Factors(Covariances):
         values[component, :, -1] = factor * self.average(weights)
         return type(self)(values, self.n_components, self.n_features)
 
-    def halved(self, component, offset):
-        halves = self.take([*range(self.n_components), component]).values.copy()
-        # What the factors know of the offset is taken out of them.
-        scores = self._explained[component].T @ offset
-        size = np.linalg.norm(scores)
-        if size > 0:
-            taken = (1.0 - np.sqrt(1.0 - min(size, 0.9) ** 2)) / size**2
-            white = self.whiteners[component, :, :-1]
-            white = white - taken * np.outer(white @ scores, scores)
-            loadings = white / self._roots[component][:, np.newaxis]
-            halves[[component, -1], :, :-1] = loadings
-        return type(self)(halves, self.n_components + 1, self.n_features)
+    def _halves(self, offsets):
+        # What the factors know of the offsets is taken out of them.
+        halves, white = self.values.copy(), self.whiteners[:, :, :-1]
+        scores = np.einsum("kdq,kd->kq", self._explained, offsets)
+        sizes = np.maximum(np.linalg.norm(scores, axis=1), np.finfo(float).tiny)
+        scores /= sizes[:, np.newaxis]
+        taken = 1.0 - np.sqrt(1.0 - np.minimum(sizes, 0.9) ** 2)
+        along = np.einsum("kdq,kq,k->kd", white, scores, taken)
+        white = white - along[:, :, np.newaxis] * scores[:, np.newaxis, :]
+        halves[:, :, :-1] = white / self._roots[:, :, np.newaxis]
+        return halves
 
     # ---- coordinates of acceleration --------------------------------------
     def relative_to(self, base):

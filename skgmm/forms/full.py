@@ -46,10 +46,8 @@ class Full(MatrixCovariances):
     def dense(self):
         return self.values
 
-    def halved(self, component, offset):
-        halves = self.take([*range(self.n_components), component]).values.copy()
-        halves[[component, -1]] -= np.outer(offset, offset)
-        return Full(halves, self.n_components + 1, self.n_features)
+    def _halves(self, offsets):
+        return self.values - offsets[:, :, np.newaxis] * offsets[:, np.newaxis, :]
 
     def average(self, weights):
         return np.tensordot(weights, self.values, 1)

@@ -53,12 +53,9 @@ class Spherical(VarianceCovariances):
     def sphered(rows, covariance):
         return rows
 
-    def halved(self, component, offset):
-        halves = self.take([*range(self.n_components), component]).values.copy()
-        halves[[component, -1]] = np.maximum(
-            halves[component] - np.mean(offset**2), 0.1 * halves[component]
-        )
-        return type(self)(halves, self.n_components + 1, self.n_features)
+    def _halves(self, offsets):
+        mean_squares = np.mean(offsets**2, axis=1)
+        return np.maximum(self.values - mean_squares, 0.1 * self.values)
 
     def average(self, weights):
         return float(weights @ self.values)

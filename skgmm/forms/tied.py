@@ -48,11 +48,11 @@ class Tied(MatrixCovariances):
     def colorize(self, component, noise):
         return solve_triangular(self.whiteners, noise.T, lower=True).T
 
-    def halved(self, component, offset):
-        return self.take([*range(self.n_components), component])
+    def in_two(self, offsets, factors):
+        return np.broadcast_to(self.values, (len(offsets), *self.values.shape))
 
-    def nested(self, component, factors):
-        return self.take([*range(self.n_components), component])
+    def _halves(self, offsets):
+        return self.values
 
     def average(self, weights):
         return self.values
