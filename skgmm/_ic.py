@@ -98,8 +98,8 @@ class GaussianMixtureIC(
     acceleration : {'squarem'} or None, default='squarem'
         As in `GaussianMixture`.
     random_state : int, RandomState or None, default=None
-        For `n_init` above 1, for the subsample of many rows that starts are made on,
-        and for `sample`.
+        For `n_init` above 1, for the subsample that starts are made on with more than
+        2500 rows (or 50 K D, if that is more), and for `sample`.
     verbose : int, default=0
         1 reports each model, 2 also each `verbose_interval`-th iteration, through the
         logger ``skgmm``; on standard output if logging is not set up.

@@ -36,8 +36,8 @@ _RATE = 0.9
 # In the race a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
 MARGIN = 2.0
-# Numbers in an array beside the rows, one for each of them and of some components.
-_BLOCK = 2**20
+# Products of the features of the rows that are all kept for a moment.
+_PAIRS = 2**20
 # Objectives this close are the same optimum's.
 SAME = 1e-5
 
@@ -601,22 +601,30 @@ def _longest_axes(rows, metric, mass):
     masses (m, K) are those of K components; the axis of one that has none is zero.
     """
     weight = (mass / np.maximum(mass.sum(axis=0), 1e-300)).T
-    size = max(1, _BLOCK // metric.size)
-    blocks = [weight[k : k + size] for k in range(0, len(weight), size)]
-    return np.concatenate([_axes_of_some(rows, metric, block) for block in blocks])
-
-
-def _axes_of_some(rows, metric, weight):
-    """Return the longest semi-axes for weights (K, m) that sum to one."""
-    roots = np.sqrt(weight)
-    scaled = roots[:, :, np.newaxis] * (metric - (weight @ metric)[:, np.newaxis])
-    if len(rows) < metric.shape[1]:  # nothing of size (D, D)
-        along = np.linalg.svd(scaled, full_matrices=False)[2][:, 0]
-    else:
-        squares = np.swapaxes(scaled, 1, 2) @ scaled
-        along = np.linalg.eigh(squares).eigenvectors[:, :, -1]
-    places = (scaled @ along[:, :, np.newaxis])[:, :, 0]
-    sizes = np.linalg.norm(places, axis=1, keepdims=True)
-    # They sum to zero with the weights: what the mean has does not count.
-    shares = roots * places / np.where(sizes > 0, sizes, 1.0)
+    along, means = _directions(metric, weight), weight @ metric
+    places = along @ metric.T - np.sum(along * means, axis=1, keepdims=True)
+    shares = weight * places
+    sizes = np.sqrt(np.sum(shares * places, axis=1, keepdims=True))
+    shares /= np.where(sizes > 0, sizes, 1.0)
+    # They sum to zero: what the mean has does not count.
     return shares @ rows - shares.sum(axis=1, keepdims=True) * (weight @ rows)
+
+
+def _directions(rows, weight):
+    """Return the first principal axes (K, D) for weights (K, m) that sum to one."""
+    (m, d), means = rows.shape, weight @ rows
+    if m * d**2 <= _PAIRS:
+        pairs = (rows[:, :, np.newaxis] * rows[:, np.newaxis, :]).reshape(m, -1)
+        outer = means[:, :, np.newaxis] * means[:, np.newaxis, :]
+        scatters = (weight @ pairs).reshape(-1, d, d) - outer
+        return np.linalg.eigh(scatters).eigenvectors[:, :, -1]
+    centred = ((rows - mean, own) for mean, own in zip(means, weight, strict=True))
+    return np.stack([_direction(z, own) for z, own in centred])
+
+
+def _direction(rows, weight):
+    """Return the first principal axis (D,) of rows about zero."""
+    if len(rows) < rows.shape[1]:  # nothing of size (D, D)
+        roots = np.sqrt(weight)[:, np.newaxis]
+        return np.linalg.svd(roots * rows, full_matrices=False)[2][0]
+    return np.linalg.eigh((rows.T * weight) @ rows).eigenvectors[:, -1]

@@ -10,8 +10,9 @@ from ._mixture import Mixture
 from ._race import Field, race, raced_further, wander
 from ._warnings import warn
 
-# Rows of a subsample on which automatic starts are made, and for each K D.
-_SAMPLE, ROWS_OF_A_MEAN = 5000, 50
+# Rows of a subsample on which automatic starts are made, and for each K D; the share of
+# these for many models together: the best of them is found all the same.
+_SAMPLE, ROWS_OF_A_MEAN, OF_MANY_MODELS = 5000, 50, 0.5
 
 # The part of many rows on which the winner is refined again, and how many at most, if
 # these are at least twice those of the race: on a small sample optima that differ by
@@ -140,14 +141,17 @@ def from_race(n_swaps):
     return propose
 
 
-def sample_size(n_components, n_features):
-    """Return the number of rows on which automatic starts are made at most."""
-    return max(_SAMPLE, ROWS_OF_A_MEAN * n_components * n_features)
+def sample_size(n_components, n_features, share=1.0):
+    """Return the number of rows on which automatic starts are made at most.
+
+    It is enough for the means, or a share of what is enough for most data.
+    """
+    return max(int(share * _SAMPLE), ROWS_OF_A_MEAN * n_components * n_features)
 
 
-def sample_of(problem, n_components, rng):
+def sample_of(problem, n_components, rng, share=1.0):
     """Return a source of the rows that starts are made on."""
-    size = sample_size(n_components, len(problem.source.frame.centre))
+    size = sample_size(n_components, len(problem.source.frame.centre), share)
     return problem.source.sample(size, rng)
 
 

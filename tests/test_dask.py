@@ -210,9 +210,9 @@ def test_nothing_is_gathered():
 
 # ---- a grid of models ----
 def searched(rows, sample_weight=None, **parameters):
-    types = ["full", "tied", "VEI"]
-    parameters = {"n_swaps": 0} | parameters
-    search = GaussianMixtureIC([1, 2, 3], covariance_type=types, **parameters)
+    default = {"n_swaps": 0, "random_state": 0}  # that of the sample
+    default |= {"covariance_type": ["full", "tied", "VEI"]}
+    search = GaussianMixtureIC([1, 2, 3], **(default | parameters))
     return search.fit(rows, sample_weight=sample_weight)
 
 
@@ -241,8 +241,8 @@ def test_a_grid_chooses_as_in_memory(collection, criterion):
 
 def test_a_grid_with_weights_on_a_sample(monkeypatch):
     monkeypatch.setattr("skgmm._starts._SAMPLE", 500)
-    lazy = searched(array(), da.from_array(WEIGHT, chunks=701), random_state=0)
-    assert_same_choice(lazy, searched(X, WEIGHT, random_state=0))
+    lazy = searched(array(), da.from_array(WEIGHT, chunks=701))
+    assert_same_choice(lazy, searched(X, WEIGHT))
 
 
 def test_a_function_as_criterion_gets_the_collection():
@@ -363,10 +363,9 @@ def test_starts_that_are_refined_on_more_rows(rows, monkeypatch):
 
 
 def test_a_grid_of_holes():
-    lazy = GaussianMixtureIC([1, 2, 3], covariance_type=["full", "VEI"], n_swaps=0)
-    lazy.fit(array(holed()))
-    memory = GaussianMixtureIC([1, 2, 3], covariance_type=["full", "VEI"], n_swaps=0)
-    assert_same_choice(lazy, memory.fit(holed()))
+    options = {"covariance_type": ["full", "VEI"]}
+    lazy, memory = searched(array(holed()), **options), searched(holed(), **options)
+    assert_same_choice(lazy, memory)
 
 
 def test_many_patterns_are_warned_of(monkeypatch):
