@@ -19,6 +19,10 @@ from .kernels import LOG_2PI, reference
 # The slowest rate of convergence that is reckoned with.
 _SLOWEST = 1 - 1e-4
 
+# Where so much of the tolerance seems to be left no leap is worth its pass: near the end
+# of slow climbs it still is.
+_NEAR = 0.1
+
 # A component of less weight is left to die in peace.
 _SMALLEST_WEIGHT = 1e-8
 
@@ -87,7 +91,14 @@ class Problem:
 
     def on(self, sample):
         """Return the same problem on a sample of its rows."""
-        return replace(self, source=sample, n_observations=self.source.n_observations)
+        if sample is self.source:
+            return self
+        return replace(self, source=sample, n_observations=self.observations)
+
+    @property
+    def observations(self):
+        """The number of observations that the rows stand for."""
+        return self.n_observations or self.source.n_observations
 
     def expectation(self, mixture):
         """Return the statistics under a mixture, and the objective there."""
@@ -281,8 +292,7 @@ class Problem:
         return empty(self._effective_rows(count))
 
     def _effective_rows(self, count):
-        observations = self.n_observations or self.source.n_observations
-        return count * (observations / self.source.total_weight)
+        return count * (self.observations / self.source.total_weight)
 
     def single_gaussian(self):
         """Return the fit of one Gaussian, that of greatest likelihood.
@@ -523,7 +533,8 @@ def _leaps(climb, tol):
     """Climb by SQUAREM: two steps of EM show where to leap, and a third one lands.
 
     A leap is taken where the objective is not below that of the first step, and is at
-    most as long as leaps have lately succeeded (Varadhan and Roland 2008).
+    most as long as leaps have lately succeeded (Varadhan and Roland 2008).  There is
+    none where the end seems near: a second step shows whether it is.
     """
     longest, lengths, left = astuple(climb.pace)
     while climb.goes_on:
@@ -547,7 +558,8 @@ def _leaps(climb, tol):
         if nothing or (len(left) == 2 and max(left) <= tol):
             climb.converge()
             return
-        length = min(max(1.0, leap.length), longest)
+        near = left[-1] <= _NEAR * tol
+        length = 1.0 if near else min(max(1.0, leap.length), longest)
         landed = length == 1.0 or climb.leap(leap.mixture(length))
         if landed:
             longest *= 2.0 if length == longest else 1.0
@@ -555,6 +567,9 @@ def _leaps(climb, tol):
             longest = max(1.0, 0.5 * length)
         if climb.goes_on:
             climb.step(second if length == 1.0 or not landed else None)
+            later = climb.fit.objective - first.objective
+            if near and _still_to_gain(abs(gain), abs(later)) <= tol:
+                climb.converge()
 
 
 class _Leap:

@@ -72,7 +72,8 @@ class Mixture:
         k, each = self.n_components, np.arange(self.n_components)
         values = self.covariances.in_two(offsets, factors)
         n_kinds = len(values) // k
-        shares = np.tile(np.insert(self.shares, k, 0.0), (k, 1))
+        shares = np.zeros((k, len(self.shares) + 1))
+        shares[:, :k], shares[:, k + 1 :] = np.split(self.shares, [k])
         shares[each, each] = shares[:, k] = 0.5 * self.shares[:k]
         means = np.empty((n_kinds, k, k + 1, self.n_features))
         means[:, :, :k] = means[:, :, k] = self.means

@@ -73,6 +73,42 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
+class Cloud:
+    """Weighted rows in their frame, and how they look in metrics of all of them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m, D)
+    weight : ndarray of shape (m,)
+        The largest one is 1.
+    """
+
+    rows: np.ndarray
+    weight: np.ndarray
+
+    @cached_property
+    def centred(self):
+        """The rows about their mean."""
+        return self.rows - self.weight @ self.rows / self.weight.sum()
+
+    @cached_property
+    def deviations(self):
+        """The standard deviations of the features; 1 for constant ones."""
+        squares = self.weight @ self.centred**2 / self.weight.sum()
+        return np.sqrt(np.where(squares > 0, squares, 1.0))
+
+    @cached_property
+    def standardised(self):
+        """The rows, centred, with unit variances."""
+        return self.centred / self.deviations
+
+    @cached_property
+    def coordinates(self):
+        """By form: coordinates along which clusters are looked for."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
 class Field:
     """Where the race takes place.
 
@@ -80,39 +116,30 @@ class Field:
     ----------
     problem : Problem
         With the rows that are raced on.
-    rows : ndarray of shape (m, D)
-        These rows in their frame.
-    weight : ndarray of shape (m,)
-        Their weights, the largest one 1.
+    cloud : Cloud
+        These rows.
     """
 
     problem: Problem
-    rows: np.ndarray
-    weight: np.ndarray
+    cloud: Cloud
 
     @classmethod
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         weight = sample.sample_weight / np.max(sample.sample_weight)
-        return cls(problem.on(sample), sample.in_frame(), weight)
+        return cls(problem.on(sample), Cloud(sample.in_frame(), weight))
 
-    @cached_property
-    def centre(self):
-        """The mean of the rows."""
-        return self.weight @ self.rows / self.weight.sum()
+    @property
+    def rows(self):
+        """The rows in their frame, (m, D)."""
+        return self.cloud.rows
 
-    @cached_property
-    def deviations(self):
-        """The standard deviations of the features; 1 for constant ones."""
-        squares = self.weight @ (self.rows - self.centre) ** 2 / self.weight.sum()
-        return np.sqrt(np.where(squares > 0, squares, 1.0))
+    @property
+    def weight(self):
+        """Their weights (m,), the largest one 1."""
+        return self.cloud.weight
 
-    @cached_property
-    def standardised(self):
-        """The rows, centred, with unit variances."""
-        return (self.rows - self.centre) / self.deviations
-
-    @cached_property
+    @property
     def _covariance(self):
         """The covariance of all rows, as the form has it."""
         source = self.problem.source
@@ -121,15 +148,16 @@ class Field:
     @cached_property
     def sphered(self):
         """The rows in the metric of the covariance of all, as the form has it."""
-        form = self.problem.family.form
-        return form.sphered(self.rows - self.centre, self._covariance)
+        return self.problem.family.form.sphered(self.cloud.centred, self._covariance)
 
-    @cached_property
+    @property
     def coordinates(self):
         """The rows in coordinates along which clusters are looked for."""
-        form = self.problem.family.form
-        centred = self.rows - self.centre
-        return form.coordinates(centred, self._covariance, self.weight)
+        form, known = self.problem.family.form, self.cloud.coordinates
+        if form not in known:
+            data = self.cloud.centred, self._covariance, self.weight
+            known[form] = form.coordinates(*data)
+        return known[form]
 
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
@@ -167,9 +195,10 @@ class Field:
     @cached_property
     def _judges(self):
         """The problem and, where it is on a sample, the same on these rows alone."""
-        whole, alone = self.problem, replace(self.problem, n_observations=None)
-        is_sample = whole.n_observations != whole.source.n_observations
-        return [whole, alone] if is_sample else [alone]
+        whole = self.problem
+        if whole.observations == whole.source.n_observations:
+            return [whole]
+        return [whole, replace(whole, n_observations=None)]
 
     def _count(self, mixture):
         problem = self.problem
@@ -182,7 +211,7 @@ class Field:
 
         Parameters
         ----------
-        starts : list of Statistics
+        starts : Mixtures or list of Statistics
             See `Problem.steps`.
         """
         ends = self._steps(starts, STEPS[0])
@@ -265,7 +294,7 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
         raise _no_start(field, errors)
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
-    rows = field.problem.family.form.sphered(field.rows - field.centre, within)
+    rows = field.problem.family.form.sphered(field.cloud.centred, within)
     runs += starts([partitioned(rows, _clusters)])[0]
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
@@ -372,7 +401,7 @@ def _ordered(field, mixture):
     By the first feature, then the second ...; differences of less than a millionth of
     a deviation are none.
     """
-    steps = np.round(1e6 * (mixture.means / field.deviations))
+    steps = np.round(1e6 * (mixture.means / field.cloud.deviations))
     return mixture.take(np.lexsort(steps.T[::-1]))
 
 
@@ -518,7 +547,7 @@ def _promising(field, mixtures, best):
     Where that is not healthy they go on anyway: a healthy one may be better though it
     is lower.
     """
-    slack, healthy = HOPELESS / field.problem.n_observations, field.is_healthy(best)
+    slack, healthy = HOPELESS / field.problem.observations, field.is_healthy(best)
     runs = [Run(mixture, (-np.inf,)) for mixture in mixtures]
     for steps in SWAP_STEPS:
         further = [run for run in field.advance(runs, steps) if run is not None]

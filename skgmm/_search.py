@@ -140,7 +140,7 @@ def partitions(field, sample, n_components, generators):
     found = [first]
     for rng in generators:
         clusters = _Clusters(field, sphered, rng)
-        for z in (field.standardised, sphered):
+        for z in (field.cloud.standardised, sphered):
             found.append(bisect(rows, weight, clusters(z, n_components), n_components))
         within = min((_within(sphered, weight, labels) for labels in found), key=_size)
         z = Full.sphered(sphered, within)
@@ -175,7 +175,7 @@ class _Clusters:
 
 def _sphered(field):
     """Return the rows in the metric of the covariance of all."""
-    centred, weight = field.rows - field.centre, field.weight
+    centred, weight = field.cloud.centred, field.weight
     return Full.sphered(centred, (centred.T * weight) @ centred / weight.sum())
 
 
@@ -346,7 +346,10 @@ def _no_worse(problem, fit, before):
 
     So the likelihood never falls with the number of components.
     """
-    if before is None or problem.rank(fit) >= problem.rank(before):
+    if before is None:
+        return fit
+    rank = problem.rank(fit)
+    if rank >= (0, before.objective) or rank >= problem.rank(before):
         return fit
     k, mixture = before.mixture.n_components, before.mixture
     heaviest = np.argsort(-mixture.weights, kind="stable")

@@ -10,7 +10,7 @@ from strategies import case
 from skgmm import GaussianMixture
 from skgmm._degeneracy import empty
 from skgmm._gaussian_mixture import _problem, _source
-from skgmm._mixture import Mixture
+from skgmm._mixture import Mixture, Mixtures
 from skgmm._race import Field, Run, refine
 from skgmm.families import FAMILIES
 
@@ -80,7 +80,8 @@ def test_the_start_puts_it_elsewhere(covariance_type, n_components, parameters):
     fewer = problem.maximisation(statistics)
     dead = fewer.take([*range(n_components - 1), 0])
     weights = np.append(fewer.weights, 0.0)
-    [run], _ = field.begin([Mixture(weights, dead.means, dead.covariances)])
+    start = Mixture(weights, dead.means, dead.covariances)
+    [run], _ = field.begin(Mixtures.of([start]))
     assert field.empty(run).tolist() == [*[False] * (n_components - 1), True]
     end = refine(field, run, 8)[-1]
     assert isinstance(end, Run)

@@ -157,7 +157,7 @@ def with_callback(recorder, **parameters):
 def test_a_callback_sees_every_iteration(slow):
     recorder = Recorder(slow)
     assert isinstance(recorder, callback.FitCallback)
-    mixture = with_callback(recorder).fit(slow)
+    mixture = with_callback(recorder, init_params="bisect").fit(slow)
     assert recorder.ended.count("iteration") == mixture.n_iter_ > 2
     assert recorder.begun.count("iteration") == mixture.n_iter_
     # The estimators that it is shown have the scores of the history.
@@ -175,7 +175,7 @@ def test_a_callback_sees_every_start(slow):
 
 def test_a_callback_may_stop_the_fit(slow):
     # Without a warning: stopping was asked for.
-    mixture = with_callback(Recorder(stop_at=2)).fit(slow)
+    mixture = with_callback(Recorder(stop_at=2), init_params="bisect").fit(slow)
     assert mixture.n_iter_ == len(mixture.lower_bounds_) == 2
     assert not mixture.converged_
 

@@ -7,7 +7,7 @@
 namespace {
 
 // As in _em.py.
-constexpr double SLOWEST = 1 - 1e-4;
+constexpr double SLOWEST = 1 - 1e-4, NEAR = 0.1;
 constexpr double SMALLEST_WEIGHT = 1e-8;
 
 // Coordinates of mixtures relative to one of them: see _acceleration.py.
@@ -136,9 +136,18 @@ class Ending {
     return std::max(left, before) <= tol;
   }
 
+  // What is left to gain, as it was told last.
+  double left() const { return left_; }
+
  private:
   double lengths_[3] = {0, 0, 0}, left_ = std::numeric_limits<double>::infinity();
 };
+
+// The sum of the gains that follow two gains: see _em.py.
+double still_to_gain(double earlier, double later) {
+  const double rate = earlier > 0 ? std::min(std::max(later / earlier, 0.0), SLOWEST) : SLOWEST;
+  return later * rate / (1 - rate);
+}
 
 // A run: where it is, and what it has passed.
 class Run {
@@ -229,7 +238,8 @@ void climb_by_leaps(Run& run, double tol) {
     const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::fabs(before);
     run.converged = ending.near(gain, length, tol) || std::fabs(gain) <= rounding;
     if (run.converged) return;
-    const double step = std::min(std::max(1.0, length), longest);
+    const bool near = ending.left() <= NEAR * tol;
+    const double step = near ? 1.0 : std::min(std::max(1.0, length), longest);
     bool landed = step == 1;
     if (!landed) {
       Vector vector = v0;
@@ -242,7 +252,9 @@ void climb_by_leaps(Run& run, double tol) {
     else
       longest = std::max(1.0, 0.5 * step);
     if (!run.goes_on()) return;
+    const double at_first = before + gain;
     if (!run.step(step == 1 || !landed ? second : stepped(run.here))) return;
+    if (near && still_to_gain(gain, run.objective() - at_first) <= tol) run.converged = true;
   }
 }
 
