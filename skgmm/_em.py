@@ -19,8 +19,8 @@ from .kernels import LOG_2PI, reference
 # The slowest rate of convergence that is reckoned with.
 _SLOWEST = 1 - 1e-4
 
-# Where so much of the tolerance seems to be left no leap is worth its pass: near the end
-# of slow climbs it still is.
+# Where so little of the tolerance seems to be left no leap is worth its pass; before,
+# in slow climbs, it still is.
 _NEAR = 0.1
 
 # A component of less weight is left to die in peace.
