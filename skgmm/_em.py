@@ -383,7 +383,16 @@ class Runs:
 
 
 def em(
-    problem, start, *, tol, max_iter, monitor, accelerated=True, pause=None, fast=False
+    problem,
+    start,
+    *,
+    tol,
+    max_iter,
+    monitor,
+    accelerated=True,
+    pause=None,
+    fast=False,
+    near=_NEAR,
 ):
     """Climb from a start by turns of expectation and maximisation.
 
@@ -404,6 +413,8 @@ def em(
     fast : bool, default=False
         Whether complete rows may be climbed on in one call too: see to it then that
         they are always in memory.
+    near : float, optional
+        The part of ``tol`` that may seem to be left where leaps end.
 
     Returns
     -------
@@ -419,7 +430,10 @@ def em(
     if accelerated and (fast or unseen):
         start = _in_one_call(problem, start, tol, max_iter, monitor)
     climb = Climb(problem, start, max_iter, monitor, pause)
-    (_leaps if accelerated and climb.pace is not None else _steps)(climb, tol)
+    if accelerated and climb.pace is not None:
+        _leaps(climb, tol, near)
+    else:
+        _steps(climb, tol)
     return climb.fit
 
 
@@ -529,7 +543,7 @@ def _steps(climb, tol):
             climb.converge()
 
 
-def _leaps(climb, tol):
+def _leaps(climb, tol, near=_NEAR):
     """Climb by SQUAREM: two steps of EM show where to leap, and a third one lands.
 
     A leap is taken where the objective is not below that of the first step, and is at
@@ -558,8 +572,8 @@ def _leaps(climb, tol):
         if nothing or (len(left) == 2 and max(left) <= tol):
             climb.converge()
             return
-        near = left[-1] <= _NEAR * tol
-        length = 1.0 if near else min(max(1.0, leap.length), longest)
+        at_end = left[-1] <= near * tol
+        length = 1.0 if at_end else min(max(1.0, leap.length), longest)
         landed = length == 1.0 or climb.leap(leap.mixture(length))
         if landed:
             longest *= 2.0 if length == longest else 1.0
@@ -568,7 +582,7 @@ def _leaps(climb, tol):
         if climb.goes_on:
             climb.step(second if length == 1.0 or not landed else None)
             later = climb.fit.objective - first.objective
-            if near and _still_to_gain(abs(gain), abs(later)) <= tol:
+            if at_end and _still_to_gain(abs(gain), abs(later)) <= tol:
                 climb.converge()
 
 

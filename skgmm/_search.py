@@ -301,6 +301,8 @@ def fit_one_of_many(problem, starts, before, outlook, *, tol, **options):
         return fit, problem.log_likelihood(fit) - promised
     left = LOOSE * outlook.behind(promised) / problem.source.total_weight
     mixture = first_healthy(field, runs, max(tol, left)).mixture
+    # Nothing depends on the last digit of what is left.
+    options |= {"near": 1.0} if left > tol else {}
     fit = starts.climb(problem, field, mixture, options, max(tol, left))
     fit = _no_worse(problem, fit, before)
     return replace(fit, converged=fit.converged and left <= tol), -np.inf
