@@ -7,11 +7,12 @@ from math import isclose
 
 import numpy as np
 
+from . import kernels
 from ._criteria import CRITERIA, NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._noise import n_parameters
 from ._search import Outlook, Starts, fit_one_of_many, move_components
-from ._threads import single_threaded_blas
+from ._threads import ordered_map, single_threaded_blas
 from ._validation import check_family
 from .families import FAMILIES, NAMES, Family
 
@@ -21,6 +22,9 @@ _PATIENCE = 3
 # A model may be the best if so much more log-likelihood would make it so, or twice the
 # most that others were seen to gain.
 PROMISING = 5.0
+
+# Steps between two looks at a model, and passes over the rows that it may take.
+_STEPS, _PASSES = 10, 100
 
 
 def check_numbers(n_components):
@@ -165,7 +169,7 @@ def as_arrays(rows):
 
 
 class Grid:
-    """Models that are fitted one after the other, and share their work.
+    """Models that share their work, and the threads where nobody follows their fits.
 
     Parameters
     ----------
@@ -202,7 +206,7 @@ class Grid:
 
     def add(self, n_components, rng):
         """Fit the models of K components, and refine those that may be best."""
-        self._starts, first = None, len(self.rows)
+        first, rows = len(self.rows), self._new_rows(n_components)
         # From fewer components only: the order of families shall not matter.
         best = min((row.value for row in self.rows if row.is_healthy), default=np.inf)
         if self._surprises:
@@ -211,14 +215,37 @@ class Grid:
         # Threads of BLAS, still awake after a product in the M-step, would take the
         # cores from those of the pass.
         with single_threaded_blas():
-            for family, problem in self.problems.items():
-                begun = time.perf_counter()
-                row = self._row(n_components, family, problem, rng)
-                self.rows.append(replace(row, seconds=time.perf_counter() - begun))
+            try:
+                problems = list(self.problems.values())
+                self._starts = Starts(problems, n_components, rng, self._n_races)
+            except ValueError as error:
+                self.rows += [self._failed(row, error) for row in rows]
+                return
+            mapped = ordered_map if self._go_side_by_side(n_components) else map
+            for row, surprise in mapped(self._fitted, rows):
+                self._complete(row, surprise)
                 if self.stopped:
                     return
             if n_components > 1:
                 self._refine(first)
+
+    def _go_side_by_side(self, n_components):
+        """Tell whether models are fitted side by side, each on a thread.
+
+        Not where somebody follows them one by one, nor where there is so little to do
+        that they would wait for the interpreter, nor so much that what goes on after an
+        interrupt would take long: then each uses all threads for its passes.
+        """
+        if self._monitor.is_watched:
+            return False
+        sources = {family: p.source for family, p in self.problems.items()}
+        work = n_components * _STEPS * max(source.work for source in sources.values())
+        return work > kernels.WORK_OF_A_THREAD and all(
+            source.takes_one_call(
+                np.empty((n_components, len(source.frame.centre))), family.form, _PASSES
+            )
+            for family, source in sources.items()
+        )
 
     def _refine(self, first):
         """Move components of those of the latest models that may win, the best first.
@@ -254,40 +281,56 @@ class Grid:
             self._note(row)
         return replace(row, seconds=row.seconds + time.perf_counter() - begun)
 
-    def _row(self, n_components, family, problem, rng):
-        """Return what becomes of one model."""
-        n_features = len(problem.source.frame.centre)
-        of_gaussians = family.n_parameters(n_components, n_features)
-        own = n_parameters(problem.noise)
-        row = Row(n_components, family, of_gaussians + own)
-        self._monitor.begin(family, _name(row))
+    def _new_rows(self, n_components):
+        """Return rows of all families of which nothing is known yet."""
+        return [
+            Row(
+                n_components,
+                family,
+                family.n_parameters(n_components, len(problem.source.frame.centre))
+                + n_parameters(problem.noise),
+            )
+            for family, problem in self.problems.items()
+        ]
+
+    def _failed(self, row, error):
+        self._monitor.begin(row.family, _name(row))
+        self._monitor.failed(error)
+        return replace(row, error=str(error))
+
+    def _fitted(self, row):
+        """Return a row with its fit, or why it failed, and its surprise.
+
+        Nothing here changes: several threads may be at it.
+        """
+        begun, problem = time.perf_counter(), self.problems[row.family]
+        before = self._latest.get(row.family)
+        outlook = Outlook(partial(self._bound, row), *self._outlook)
+        self._monitor.begin(row.family, _name(row))
         try:
-            fit = self._fit(row, problem, rng)
+            fit, surprise = fit_one_of_many(
+                problem, self._starts, before, outlook, **self._options
+            )
         except ValueError as error:
             self._monitor.failed(error)
-            return replace(row, error=str(error))
-        self._latest[family] = fit
-        row = self._evaluated(replace(row, fit=fit), problem)
-        self.stopped = bool(self._monitor.end(fit))
-        self._note(row)
-        return row
+            return replace(row, error=str(error)), -np.inf
+        seconds = time.perf_counter() - begun
+        return replace(row, fit=fit, seconds=seconds), surprise
+
+    def _complete(self, row, surprise):
+        """Evaluate a model, and add its row."""
+        if row.fit is not None:
+            self._latest[row.family] = row.fit
+            row = self._evaluated(row, self.problems[row.family])
+            self.stopped = bool(self._monitor.end(row.fit))
+            self._note(row)
+        if surprise > -np.inf:
+            self._surprises.append(surprise)
+        self.rows.append(row)
 
     def _note(self, row):
         unhealthy = ", degenerate" if row.degenerate else ""
         self._monitor.note(f"criterion {row.value:.8g}{unhealthy}")
-
-    def _fit(self, row, problem, rng):
-        if self._starts is None:
-            problems = list(self.problems.values())
-            self._starts = Starts(problems, row.n_components, rng, self._n_races)
-        before = self._latest.get(row.family)
-        outlook = Outlook(partial(self._bound, row), *self._outlook)
-        fit, surprise = fit_one_of_many(
-            problem, self._starts, before, outlook, **self._options
-        )
-        if surprise > -np.inf:
-            self._surprises.append(surprise)
-        return fit
 
     def _evaluated(self, row, problem):
         row = replace(

@@ -125,8 +125,8 @@ class GaussianMixtureIC(
         - ``log_likelihood``: of all rows, without the penalty of ``reg_covar='auto'``;
         - ``n_parameters``, ``n_iter``, ``converged``: False also for a model that was
           left before its end since it cannot be the best;
-        - ``seconds``: of its fit alone; the partitions count for the first model of
-          their number of components;
+        - ``seconds``: from the beginning of its fit to the end, without the partitions;
+          models that are fitted side by side wait for each other;
         - ``degenerate``: whether it has components that are a few rows rather than a
           part of the density, see `GaussianMixture`; such models are chosen only if
           all are;
@@ -144,6 +144,11 @@ class GaussianMixtureIC(
 
     Notes
     -----
+    The types of covariances of K components are fitted side by side, each on a thread,
+    where nobody follows them (by `verbose` or callbacks) and the rows are in memory,
+    neither a few hundred nor so many that one model takes many seconds: then the passes
+    of each use all threads.  The results are the same.
+
     An interrupt (Ctrl-C) ends the search: if at least one model is complete, the best
     so far is kept, with a warning, and `results_` has the complete ones.  To callbacks
     of scikit-learn 1.9, such as a progress bar, each model is a task; one that asks to

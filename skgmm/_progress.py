@@ -75,6 +75,11 @@ class Monitor:
         if self._context is not None:
             self._context.call_on_fit_task_begin(estimator=estimator)
 
+    @property
+    def is_watched(self):
+        """Whether somebody is told what happens."""
+        return bool(self._verbose) or self._context is not None
+
     def close(self):
         """Note that the fit is over."""
         if self._context is not None:

@@ -476,6 +476,48 @@ def test_parameters_cannot_be_assigned_before_a_fit():
         GaussianMixtureIC().predict([[1.0]])
 
 
+@pytest.mark.parametrize("holes", [False, True])
+def test_models_side_by_side_are_those_one_by_one(monkeypatch, holes):
+    X, _ = Truth.random(3, 3, 3, 3.0).sample(600, 0)
+    if holes:
+        X[::5, 1] = np.nan
+    in_threads = []
+
+    def of_a_pool():
+        return getattr(skgmm._threads._here, "inline", False)
+
+    def noted(*arguments, **options):
+        in_threads.append(of_a_pool())
+        return fit_one_of_many(*arguments, **options)
+
+    def searched(n_threads):
+        in_threads.clear()
+        allowed = {True: 1, False: n_threads}
+        monkeypatch.setattr(skgmm._threads, "n_threads", lambda: allowed[of_a_pool()])
+        return fitted(X, [1, 2, 3], covariance_type=["full", "EVE", "diag"])
+
+    monkeypatch.setattr(skgmm.kernels, "WORK_OF_A_THREAD", 1.0)
+    monkeypatch.setattr(skgmm._grid, "fit_one_of_many", noted)
+    alone = searched(1)
+    assert not any(in_threads)
+    together = searched(3)
+    assert all(in_threads)
+    for name in set(alone.results_) - {"seconds"}:
+        np.testing.assert_array_equal(together.results_[name], alone.results_[name])
+    np.testing.assert_array_equal(together.means_, alone.means_)
+
+
+def test_models_that_somebody_follows_come_one_by_one(problem, monkeypatch, caplog):
+    monkeypatch.setattr(skgmm.kernels, "WORK_OF_A_THREAD", 1.0)
+    types = ["full", "tied", "diag"]
+    search = fitted(problem.X, [2], covariance_type=types, verbose=1)
+    assert [text.split()[1] for text in caplog.messages[::2]] == [
+        f"{t}," for t in types
+    ]
+    unseen = fitted(problem.X, [2], covariance_type=types)
+    np.testing.assert_array_equal(unseen.means_, search.means_)
+
+
 # ---- while it runs --------------------------------------------------------
 class Interrupt:
     """A criterion that interrupts at the n-th model."""
