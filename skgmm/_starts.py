@@ -259,6 +259,8 @@ def bisect(rows, weight, labels, n_clusters):
         Labels from 0 without gaps.
     """
     _, labels = np.unique(labels, return_inverse=True)
+    if labels.max() + 1 >= n_clusters:
+        return labels
     spreads = [
         _sum_of_squares(rows, weight, labels == k) for k in range(labels.max() + 1)
     ]
