@@ -182,7 +182,7 @@ class Problem:
 
         def further(r):
             mixture, trail = ends[r]
-            return self._plain_steps(mixture, starts, r, trail, n_steps)
+            return self._plain_steps(lambda: mixture or starts[r], trail, n_steps)
 
         work = n_steps * arrays[1].shape[1] * self.source.work
         mapped = ordered_map if work > reference.WORK_OF_A_THREAD else map
@@ -190,11 +190,11 @@ class Problem:
             ends[r] = end
         return ends
 
-    def _plain_steps(self, mixture, starts, r, trail, n_steps):
-        """Go on one by one from where some steps have led from a start, if anywhere."""
+    def _plain_steps(self, place, trail, n_steps):
+        """Go on one by one from a ``place()`` to which some steps have led, or none."""
         n_steps -= max(len(trail) - 1, 0)
         try:
-            start = mixture or starts[r]
+            start = place()
             if not isinstance(start, Mixture):
                 start = self.maximisation(start)
             climb = Climb(self, start, n_steps)

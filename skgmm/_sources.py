@@ -56,7 +56,7 @@ class ArraySource:
         """Their number; rows whose weights are all below one are fractions of one."""
         return self.total_weight / min(1.0, self.largest_weight)
 
-    @property
+    @cached_property
     def largest_weight(self):
         """The weight of the heaviest row."""
         return float(np.max(self.sample_weight))
