@@ -414,7 +414,7 @@ def em(
         Whether complete rows may be climbed on in one call too: see to it then that
         they are always in memory.
     near : float, optional
-        The part of ``tol`` that may seem to be left where leaps end.
+        The part of ``tol`` that may seem to be left where leaps end, outside one call.
 
     Returns
     -------

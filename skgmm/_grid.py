@@ -12,7 +12,7 @@ from ._criteria import CRITERIA, NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._noise import n_parameters
 from ._search import Outlook, Starts, fit_one_of_many, move_components
-from ._threads import ordered_map, single_threaded_blas
+from ._threads import n_threads, ordered_map, single_threaded_blas
 from ._validation import check_family
 from .families import FAMILIES, NAMES, Family
 
@@ -23,7 +23,7 @@ _PATIENCE = 3
 # most that others were seen to gain.
 PROMISING = 5.0
 
-# Steps between two looks at a model, and passes over the rows that it may take.
+# Steps between two looks at a model, and passes over the rows that hardly any takes.
 _STEPS, _PASSES = 10, 100
 
 
@@ -221,22 +221,29 @@ class Grid:
             except ValueError as error:
                 self.rows += [self._failed(row, error) for row in rows]
                 return
-            mapped = ordered_map if self._go_side_by_side(n_components) else map
-            for row, surprise in mapped(self._fitted, rows):
-                self._complete(row, surprise)
-                if self.stopped:
-                    return
+            mapped = _side_by_side if self._go_side_by_side(n_components) else map
+            try:
+                for row, surprise in mapped(self._fitted, rows):
+                    self._complete(row, surprise)
+                    if self.stopped:
+                        return
+            except BaseException:
+                self._monitor.abandon()
+                raise
             if n_components > 1:
                 self._refine(first)
 
     def _go_side_by_side(self, n_components):
         """Tell whether models are fitted side by side, each on a thread.
 
-        Not where somebody follows them one by one, nor where there is so little to do
-        that they would wait for the interpreter, nor so much that what goes on after an
+        Not where somebody follows them one by one, nor where there are fewer than
+        threads, nor where there is so little to do, or so much of it in Python, that
+        they would wait for the interpreter, nor so much that what goes on after an
         interrupt would take long: then each uses all threads for its passes.
         """
-        if self._monitor.is_watched:
+        compiled = all(problem.terms for problem in self.problems.values())
+        too_few = len(self.problems) < n_threads()
+        if self._monitor.is_watched or too_few or not compiled:
             return False
         sources = {family: p.source for family, p in self.problems.items()}
         work = n_components * _STEPS * max(source.work for source in sources.values())
@@ -301,7 +308,8 @@ class Grid:
     def _fitted(self, row):
         """Return a row with its fit, or why it failed, and its surprise.
 
-        Nothing here changes: several threads may be at it.
+        Several threads may be at it: what they find out once for all, they set to equal
+        values.
         """
         begun, problem = time.perf_counter(), self.problems[row.family]
         before = self._latest.get(row.family)
@@ -339,6 +347,10 @@ class Grid:
             degenerate=tuple(problem.degenerate(row.fit)),
         )
         return replace(row, value=float(self._criterion(row, problem)))
+
+
+def _side_by_side(function, rows):
+    return ordered_map(function, rows, pool="models")
 
 
 def _name(row):

@@ -98,8 +98,8 @@ class GaussianMixtureIC(
     acceleration : {'squarem'} or None, default='squarem'
         As in `GaussianMixture`.
     random_state : int, RandomState or None, default=None
-        For `n_init` above 1, for the subsample that starts are made on with more than
-        2500 rows (or 50 K D, if that is more), and for `sample`.
+        For `n_init` above 1, for `sample`, and for the 2500 rows (or 50 K D, if that is
+        more) that starts are made on: up to 5000 rows these are the same for any.
     verbose : int, default=0
         1 reports each model, 2 also each `verbose_interval`-th iteration, through the
         logger ``skgmm``; on standard output if logging is not set up.
@@ -145,9 +145,10 @@ class GaussianMixtureIC(
     Notes
     -----
     The types of covariances of K components are fitted side by side, each on a thread,
-    where nobody follows them (by `verbose` or callbacks) and the rows are in memory,
-    neither a few hundred nor so many that one model takes many seconds: then the passes
-    of each use all threads.  The results are the same.
+    where nobody follows them (by `verbose` or callbacks), there are as many types as
+    threads, all of them compiled, and the rows are in memory, neither a few hundred nor
+    so many that one model takes many seconds.  Else the passes of each use all threads.
+    The results are the same.
 
     An interrupt (Ctrl-C) ends the search: if at least one model is complete, the best
     so far is kept, with a warning, and `results_` has the complete ones.  To callbacks

@@ -190,10 +190,11 @@ class HolesSource:
         if self.parent is not None:
             return self.parent.gaussian(form)
         form = form.for_total()
-        if form not in self._gaussians:
+        known = self._gaussians.get(form)
+        if known is None:
             sample = self.sample(_ROWS, np.random.RandomState(0))
-            self._gaussians[form] = sample._fitted_gaussian(form)
-        return self._gaussians[form]
+            known = self._gaussians[form] = sample._fitted_gaussian(form)
+        return known
 
     @cached_property
     def _gaussians(self):

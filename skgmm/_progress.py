@@ -171,15 +171,21 @@ class GridMonitor(Monitor):
     ``attributes(family, fit)`` knows the family too.  To callbacks a model is one task.
     """
 
+    _abandoned = False
+
+    def abandon(self):
+        """Stop what is still under way on other threads."""
+        self._abandoned = True
+
     def begin(self, family, name):
         """Note that the fit of a model of a family begins."""
         self._family = family
         self._begin(name, "model", 0)
 
     def iteration(self, fit):
-        """Note a state; return that nobody asks to stop."""
+        """Note a state; return whether nobody waits for the end any more."""
         self._report(fit)
-        return False
+        return self._abandoned
 
     def again(self, family, name):
         """Note that a model is fitted again, which is no task of its own."""

@@ -104,7 +104,7 @@ class Cloud:
 
     @cached_property
     def coordinates(self):
-        """By form: coordinates along which clusters are looked for."""
+        """By form and source: coordinates along which clusters are looked for."""
         return {}
 
 
@@ -154,10 +154,11 @@ class Field:
     def coordinates(self):
         """The rows in coordinates along which clusters are looked for."""
         form, known = self.problem.family.form, self.cloud.coordinates
-        if form not in known:
+        found = known.get((form, self.problem.source))
+        if found is None:
             data = self.cloud.centred, self._covariance, self.weight
-            known[form] = form.coordinates(*data)
-        return known[form]
+            found = known[form, self.problem.source] = form.coordinates(*data)
+        return found
 
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""

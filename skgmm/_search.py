@@ -9,8 +9,8 @@ from ._em import Fit, StartFailed, em
 from ._kmeans import kmeans, seeds
 from ._race import Field, first_healthy, outwards, refined, splits, winner
 from ._starts import (
-    OF_MANY_MODELS,
     PARTITIONS,
+    SHARE_OF_MODELS,
     bisect,
     is_large,
     larger_sample,
@@ -44,7 +44,7 @@ class Starts:
     def __init__(self, problems, n_components, rng, n_races=1):
         self.n_components = n_components
         self._first, self._rng, self._parts = problems[0], rng, {}
-        self._sample = sample_of(self._first, n_components, rng, OF_MANY_MODELS)
+        self._sample = sample_of(self._first, n_components, rng, SHARE_OF_MODELS)
         self._fields = {}
         for problem in {p.family.per_feature: p for p in problems}.values():
             part = self._part(self._sample, problem.source)

@@ -101,7 +101,7 @@ class ArraySource:
 
         Parameters
         ----------
-        starts : list of ndarray
+        starts : sequence of ndarray
             Weights (R, ...) of all parts, means (R, K, D) and covariances (R, ...).
         form : type
         terms : tuple
@@ -173,12 +173,13 @@ class ArraySource:
         The scatter is that of one component in a form: read once, and kept.
         """
         form = form.for_total()
-        if form not in self._totals:
+        total = self._totals.get(form)
+        if total is None:
             sizes = 1, self.rows.shape[1]
             unit = Mixture(np.ones(1), np.zeros(sizes), form.unit(*sizes))
             single = self.statistics(unit)
-            self._totals[form] = single.means()[0], single.scatter()[0]
-        return self._totals[form]
+            total = self._totals[form] = single.means()[0], single.scatter()[0]
+        return total
 
     @cached_property
     def _totals(self):

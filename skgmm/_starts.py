@@ -11,8 +11,8 @@ from ._race import Field, race, raced_further, wander
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made, and for each K D; the share of
-# these for many models together: the best of them is found all the same.
-_SAMPLE, ROWS_OF_A_MEAN, OF_MANY_MODELS = 5000, 50, 0.5
+# the former for many models together: the best of them is found all the same.
+_SAMPLE, ROWS_OF_A_MEAN, SHARE_OF_MODELS = 5000, 50, 0.5
 
 # The part of many rows on which the winner is refined again, and how many at most, if
 # these are at least twice those of the race: on a small sample optima that differ by
@@ -144,15 +144,21 @@ def from_race(n_swaps):
 def sample_size(n_components, n_features, share=1.0):
     """Return the number of rows on which automatic starts are made at most.
 
-    It is enough for the means, or a share of what is enough for most data.
+    It is a share of what most data need, or more where there are many means.
     """
     return max(int(share * _SAMPLE), ROWS_OF_A_MEAN * n_components * n_features)
 
 
 def sample_of(problem, n_components, rng, share=1.0):
-    """Return a source of the rows that starts are made on."""
-    size = sample_size(n_components, len(problem.source.frame.centre), share)
-    return problem.source.sample(size, rng)
+    """Return a source of the rows that starts are made on.
+
+    A share of rows that are all used otherwise is always the same.
+    """
+    source = problem.source
+    sizes = n_components, len(source.frame.centre)
+    if len(source.rows) <= sample_size(*sizes):
+        rng = np.random.RandomState(0)
+    return source.sample(sample_size(*sizes, share), rng)
 
 
 def larger_sample(problem, sample, n_components, rng):

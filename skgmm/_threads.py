@@ -18,13 +18,16 @@ _BLOCK = 256
 _NUMBERS = 2**19
 
 
-def ordered_map(function, items):
+def ordered_map(function, items, *, pool="passes"):
     """Yield ``function(item)`` of each item, in order, computed by several threads.
 
     Items have a length and an order.  As many threads as `n_threads` allows, and not
     much more is under way than they need; a single item, or a single thread, is
     computed in place.  BLAS runs on one thread meanwhile: its threads and ours would
     get in each other's way.
+
+    Items that take long, while their results are used in ways that wait for passes,
+    need a ``pool`` of their own: passes would queue behind them.
     """
     if len(items) <= 1:
         yield from map(function, items)
@@ -37,7 +40,7 @@ def ordered_map(function, items):
         under_way = deque()
         try:
             for item in items:
-                under_way.append(_pool(threads).submit(_inside, function, item))
+                under_way.append(_pool(threads, pool).submit(_inside, function, item))
                 if len(under_way) > threads:
                     yield under_way.popleft().result()
             while under_way:
@@ -52,8 +55,8 @@ def chunks(n_rows, means):
 
     A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
-    answered.  It is whole blocks of the compiled pass, which computes no fewer, and a
-    few megabytes at most, which rows that are read from a file need in memory.  There
+    answered.  It is whole blocks of the compiled pass, and a few megabytes at most,
+    which rows that are read from a file need in memory.  There
     are enough for several threads, but where there is one in any case (`inline`).
     """
     n_components, n_features = means.shape
@@ -114,8 +117,8 @@ def _inside(function, item):
 
 
 @cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="skgmm")
+def _pool(threads, name):
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"skgmm {name}")
 
 
 class _Blas:

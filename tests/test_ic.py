@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+import threading
 import warnings
 from dataclasses import replace
 
@@ -21,8 +22,9 @@ from test_mclust import REFERENCE, read
 import skgmm._grid
 import skgmm._starts
 from skgmm import GaussianMixture, GaussianMixtureIC
+from skgmm._em import em
 from skgmm._ic import _problems
-from skgmm._progress import Silent
+from skgmm._progress import GridMonitor, Silent
 from skgmm._search import Outlook, Starts, fit_one_of_many, move_components
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES, NAMES, factor_analysers
@@ -493,7 +495,8 @@ def test_models_side_by_side_are_those_one_by_one(monkeypatch, holes):
     def searched(n_threads):
         in_threads.clear()
         allowed = {True: 1, False: n_threads}
-        monkeypatch.setattr(skgmm._threads, "n_threads", lambda: allowed[of_a_pool()])
+        for module in (skgmm._threads, skgmm._grid):
+            monkeypatch.setattr(module, "n_threads", lambda: allowed[of_a_pool()])
         return fitted(X, [1, 2, 3], covariance_type=["full", "EVE", "diag"])
 
     monkeypatch.setattr(skgmm.kernels, "WORK_OF_A_THREAD", 1.0)
@@ -505,6 +508,55 @@ def test_models_side_by_side_are_those_one_by_one(monkeypatch, holes):
     for name in set(alone.results_) - {"seconds"}:
         np.testing.assert_array_equal(together.results_[name], alone.results_[name])
     np.testing.assert_array_equal(together.means_, alone.means_)
+
+
+def test_models_side_by_side_do_not_wait_for_passes_that_wait_for_them(monkeypatch):
+    """What the first model to be complete needs was asked of all rows in parts."""
+    X, _ = Truth.random(3, 3, 3, 3.0).sample(20_000, 0)
+    monkeypatch.setattr(skgmm._starts, "_SAMPLE", 500)
+    chunks = skgmm._threads.chunks
+    monkeypatch.setattr(
+        skgmm._threads,
+        "chunks",
+        lambda n_rows, means: (
+            [slice(start, start + 1000) for start in range(0, n_rows, 1000)]
+            if n_rows > 5000
+            else chunks(n_rows, means)
+        ),
+    )
+    ends = []
+
+    def search():
+        for _ in range(5):
+            ends.append(fitted(X, [2], covariance_type="all"))
+
+    thread = threading.Thread(target=search, daemon=True)
+    thread.start()
+    thread.join(timeout=120)
+    assert len(ends) == 5
+
+
+def test_after_an_interrupt_no_model_goes_on_for_long():
+    X, _ = Truth.random(3, 3, 3, 0.5).sample(3000, 0)
+    problems = _problems(X, np.ones(3000), 0.0, [FAMILIES["full"]], "auto", False)
+    [problem] = problems.values()
+    monitor = GridMonitor(GaussianMixtureIC(), None, None, None)
+    monitor.begin(FAMILIES["full"], "K=2 full")
+    start = problem.single_gaussian().mixture.in_two(0.1 * np.ones((1, 3)), (1.5, 0.5))[
+        0
+    ]
+    options = {"tol": 0.0, "max_iter": 500, "accelerated": False, "monitor": monitor}
+    assert em(problem, start, **options).n_iter > 100
+    monitor.abandon()
+    assert em(problem, start, **options).n_iter == 0
+
+
+def test_grids_of_up_to_5000_rows_repeat():
+    X, _ = Truth.random(3, 3, 3, 1.0).sample(4000, 0)
+    one, other = (fitted(X, [3, 4], covariance_type=["VEI"]) for _ in range(2))
+    np.testing.assert_array_equal(
+        one.results_["criterion"], other.results_["criterion"]
+    )
 
 
 def test_models_that_somebody_follows_come_one_by_one(problem, monkeypatch, caplog):

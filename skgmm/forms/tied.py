@@ -51,9 +51,6 @@ class Tied(MatrixCovariances):
     def in_two(self, offsets, factors):
         return np.broadcast_to(self.values, (len(offsets), *self.values.shape))
 
-    def _halves(self, offsets):
-        return self.values
-
     def average(self, weights):
         return self.values
 

@@ -234,7 +234,7 @@ void climb_by_leaps(Run& run, double tol) {
       q[i] -= v1[i] + r[i];
     }
     const double bend = norm(q), length = bend > 0 ? norm(r) / bend : 1;
-    const double gain = run.objective() - before;
+    const double at_first = run.objective(), gain = at_first - before;
     const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::fabs(before);
     run.converged = ending.near(gain, length, tol) || std::fabs(gain) <= rounding;
     if (run.converged) return;
@@ -252,7 +252,6 @@ void climb_by_leaps(Run& run, double tol) {
     else
       longest = std::max(1.0, 0.5 * step);
     if (!run.goes_on()) return;
-    const double at_first = before + gain;
     if (!run.step(step == 1 || !landed ? second : stepped(run.here))) return;
     if (near && still_to_gain(gain, run.objective() - at_first) <= tol) run.converged = true;
   }
