@@ -315,15 +315,16 @@ class Grid:
         before = self._latest.get(row.family)
         outlook = Outlook(partial(self._bound, row), *self._outlook)
         self._monitor.begin(row.family, _name(row))
+        surprise = -np.inf
         try:
             fit, surprise = fit_one_of_many(
                 problem, self._starts, before, outlook, **self._options
             )
+            row = replace(row, fit=fit)
         except ValueError as error:
             self._monitor.failed(error)
-            return replace(row, error=str(error)), -np.inf
-        seconds = time.perf_counter() - begun
-        return replace(row, fit=fit, seconds=seconds), surprise
+            row = replace(row, error=str(error))
+        return replace(row, seconds=time.perf_counter() - begun), surprise
 
     def _complete(self, row, surprise):
         """Evaluate a model, and add its row."""

@@ -222,10 +222,10 @@ class Field:
     def advance(self, runs, n_steps):
         """Return runs some steps further, None for each that fails."""
         mixtures = [run.mixture for run in runs]
-        ends = self._steps(Mixtures.of(mixtures) if runs else (), n_steps)
+        further = self.climbed(Mixtures.of(mixtures) if runs else (), n_steps)
         return [
-            Run(mixture, (*run.trail[:-1], *trail)) if mixture else None
-            for run, (mixture, trail) in zip(runs, ends, strict=True)
+            more and Run(more.mixture, (*run.trail[:-1], *more.trail))
+            for run, more in zip(runs, further, strict=True)
         ]
 
     def climbed(self, mixtures, n_steps):

@@ -56,8 +56,8 @@ def chunks(n_rows, means):
     A chunk is work for about half a millisecond at least, so that handing it out costs
     nothing, and for a fraction of a second at most, so that an interrupt is
     answered.  It is whole blocks of the compiled pass, and a few megabytes at most,
-    which rows that are read from a file need in memory.  There
-    are enough for several threads, but where there is one in any case (`inline`).
+    which rows that are read from a file need in memory.  There are enough for several
+    threads, but where there is one in any case (`inline`).
     """
     n_components, n_features = means.shape
     work = n_components * (n_features * (n_features + 10) + 20)  # per row

@@ -542,13 +542,19 @@ def test_after_an_interrupt_no_model_goes_on_for_long():
     [problem] = problems.values()
     monitor = GridMonitor(GaussianMixtureIC(), None, None, None)
     monitor.begin(FAMILIES["full"], "K=2 full")
-    start = problem.single_gaussian().mixture.in_two(0.1 * np.ones((1, 3)), (1.5, 0.5))[
-        0
-    ]
+    single = problem.single_gaussian().mixture
+    start = single.in_two(0.1 * np.ones((1, 3)), (1.5, 0.5))[0]
     options = {"tol": 0.0, "max_iter": 500, "accelerated": False, "monitor": monitor}
     assert em(problem, start, **options).n_iter > 100
     monitor.abandon()
     assert em(problem, start, **options).n_iter == 0
+
+
+def test_an_interrupt_abandons_the_models_under_way(problem, monkeypatch):
+    abandoned = []
+    monkeypatch.setattr(GridMonitor, "abandon", lambda self: abandoned.append(self))
+    fitted(problem.X, range(1, 9), covariance_type="full", criterion=Interrupt(4))
+    assert len(abandoned) == 1
 
 
 def test_grids_of_up_to_5000_rows_repeat():
