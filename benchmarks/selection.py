@@ -37,6 +37,7 @@ def main():
 
 def problems():
     """Yield the names and the rows of the problems."""
+    yield "galaxies", datasets.load_galaxies().data
     yield "faithful", datasets.load_old_faithful().data
     yield "diabetes", datasets.load_reaven_miller().data
     for n in (2000, 20_000):
@@ -70,6 +71,7 @@ def cell(name, X, turns):
     line += f"{found['seconds']:8.2f} s"
     if mclust_.version():
         codes = [family.code for family in FAMILIES.values()]
+        codes = codes if X.shape[1] > 1 else ["E", "V"]
         seconds, model, k, bic = mclust_.select(X, NUMBERS, codes)
         out["mclust"] = {"model": model, "n_components": k, "bic": bic}
         out["mclust"] |= {"seconds": seconds}
