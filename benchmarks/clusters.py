@@ -27,9 +27,9 @@ from provenance import provenance
 
 BLOCKS = 64
 WORKERS = (1, 2)
-FEW, MANY = 3, 13
+FEW, MANY = 3, 33
 DISTANCE = 1.0  # components overlap, so that EM goes on for long
-TURNS = 3
+TURNS = 5
 
 
 def main():
@@ -195,7 +195,7 @@ def overhead(arguments):
     """Return the seconds of an iteration on blocks that are next to nothing."""
     with cluster(2, 100 * BLOCKS, noise) as rows:
         times = [
-            seconds_of_an_iteration(rows, "full", 10, 60)[0] for _ in range(TURNS + 2)
+            seconds_of_an_iteration(rows, "full", 10, 60)[0] for _ in range(TURNS)
         ]
     print(
         f"overhead of an iteration on {BLOCKS} blocks, two workers: "

@@ -498,8 +498,10 @@ def held(rows=X):
 
 
 @workers
+@pytest.mark.parametrize("few", [8, 0])
 @pytest.mark.parametrize("weights", ["none", "memory", "lazy"])
-def test_workers_give_the_same_bits(client, weights):
+def test_workers_give_the_same_bits(client, weights, few, monkeypatch):
+    monkeypatch.setattr(skgmm._lazy, "_FEW_WORKERS", few)
     weight = {
         "none": None,
         "memory": WEIGHT,
@@ -535,7 +537,9 @@ def moments_of_a_block(rows, weight):
 
 
 @workers
-def test_what_has_moved_is_summed_all_the_same(client):
+@pytest.mark.parametrize("few", [8, 0])
+def test_what_has_moved_is_summed_all_the_same(client, few, monkeypatch):
+    monkeypatch.setattr(skgmm._lazy, "_FEW_WORKERS", few)
     source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
     count, first = source.summed(moments_of_a_block)
     holders = source._holders
@@ -546,6 +550,47 @@ def test_what_has_moved_is_summed_all_the_same(client):
     assert (again, again_first.tolist()) == (count, first.tolist())
     assert count == len(X)
     assert pickle.loads(pickle.dumps(Held([(X, None)]))).blocks == ()
+
+
+def fails(rows, weight):
+    raise ArithmeticError("of a block")
+
+
+@workers
+@pytest.mark.parametrize("few", [8, 0])
+def test_errors_of_workers_are_raised(client, few, monkeypatch):
+    monkeypatch.setattr(skgmm._lazy, "_FEW_WORKERS", few)
+    source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
+    with pytest.raises(ArithmeticError, match="of a block"):
+        source.summed(fails)
+
+
+def dies_once(rows, weight, marker):
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return moments_of_a_block(rows, weight)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@workers
+@pytest.mark.parametrize("few", [8, 0])
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_worker_that_dies_in_a_sum(client, few, monkeypatch, tmp_path):
+    monkeypatch.setattr(skgmm._lazy, "_FEW_WORKERS", few)
+    source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
+    expected = source.summed(moments_of_a_block)
+    sums = source.summed(dies_once, tmp_path / "died")
+    assert (tmp_path / "died").exists()
+    np.testing.assert_array_equal(sums[1], expected[1])
+
+
+@workers
+def test_few_workers_are_asked_without_tasks(client, monkeypatch):
+    source = LazyRows.of(held(), lambda rows: None, None).weighted(None)
+    expected = source.summed(moments_of_a_block)
+    monkeypatch.delattr(LazyRows, "_run")
+    np.testing.assert_array_equal(source.summed(moments_of_a_block)[1], expected[1])
 
 
 @workers
@@ -564,8 +609,10 @@ def test_a_worker_sums_its_blocks_in_one_task(client):
 
 
 @workers
+@pytest.mark.parametrize("few", [8, 0])
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
-def test_a_worker_that_dies_costs_nothing_but_time(client, monkeypatch):
+def test_a_worker_that_dies_costs_nothing_but_time(client, few, monkeypatch):
+    monkeypatch.setattr(skgmm._lazy, "_FEW_WORKERS", few)
     rows, memory = held(), fitted(X)
     undisturbed, pids = fitted(rows), client.run(os.getpid)
     step, steps = skgmm._em.Climb.step, []
