@@ -148,7 +148,7 @@ class Problem:
         least = unit * self.family.rows_needed(statistics.origin.shape[1])
         return statistics.with_small_pooled(least)
 
-    def steps(self, starts, n_steps):
+    def steps(self, starts, n_steps, *, single=False):
         """Return where plain steps of EM lead from several starts.
 
         Parameters
@@ -156,6 +156,8 @@ class Problem:
         starts : Mixtures or list of Statistics
             Statistics are about the means; they stand for what maximises them.
         n_steps : int
+        single : bool, default=False
+            Whether single precision will do; objectives have six digits then.
 
         Returns
         -------
@@ -174,6 +176,7 @@ class Problem:
                 n_steps,
                 of_moments=of_moments,
                 noise=self.noise,
+                single=single,
             )
 
         trails = [self._per_observation(np.asarray(end[1])).tolist() for end in ends]

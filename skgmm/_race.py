@@ -29,7 +29,7 @@ HALF = float(np.sqrt(2 / np.pi))
 NESTED = 1.75, 0.25
 # The steps after a component was split; what that gains, over what a deletion loses at
 # first sight, below which no swap was ever seen to gain.
-SPLIT_STEPS, WORTHLESS = 8, 0.02
+SPLIT_STEPS, WORTHLESS = 8, 0.015
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
@@ -237,7 +237,8 @@ class Field:
         """Return where steps lead, and trails that show where there is no more."""
         if not len(starts):
             return []
-        ends = self.problem.steps(starts, n_steps)
+        # Steps only tell which starts are worth to be climbed from.
+        ends = self.problem.steps(starts, n_steps, single=True)
         return [
             (mixture, [*trail, trail[-1], trail[-1]])
             if mixture and len(trail) <= n_steps

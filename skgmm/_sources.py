@@ -94,7 +94,17 @@ class ArraySource:
 
         return self._sum(part, mixture.means, type(mixture.covariances))
 
-    def climb(self, starts, form, terms, n_steps, *, of_moments=False, noise=None):
+    def climb(
+        self,
+        starts,
+        form,
+        terms,
+        n_steps,
+        *,
+        of_moments=False,
+        noise=None,
+        single=False,
+    ):
         """Make steps of EM from several starts, as far as that is possible.
 
         For families that the kernels know; see `kernels.reference.climb`.
@@ -109,6 +119,8 @@ class ArraySource:
         of_moments : bool, default=False
             Whether starts are counts, means, and second moments about these instead.
         noise : Noise, optional
+        single : bool, default=False
+            Whether single precision will do.
 
         Returns
         -------
@@ -124,7 +136,7 @@ class ArraySource:
 
         def part(chosen):
             batch = [array[chosen].copy() for array in starts]
-            return kernels.climb(data, batch, terms, n_steps, of_moments)
+            return kernels.climb(data, batch, terms, n_steps, of_moments, single)
 
         # Each is worth a thread, or all together are not worth one.
         alone = work > kernels.WORK_OF_A_THREAD

@@ -834,6 +834,55 @@ def test_matrices_of_many_features_are_left_to_lapack(code):
     assert len(steps(problem, start, 2)[1]) == 3
 
 
+# ---- in single precision ----
+def single_steps(problem, start, n_steps, *, single=True):
+    [(mixture, trail)] = problem.steps(Mixtures.of([start]), n_steps, single=single)
+    assert len(trail) == n_steps + 1
+    return mixture, np.array(trail)
+
+
+@codes
+@pytest.mark.parametrize("d", [1, 2, 4, 5, 12, 33])
+@pytest.mark.parametrize("n_rows", [65, 300, 1000])
+def test_steps_in_single_precision_are_near_those_in_double(code, d, n_rows, isa):
+    rng, d = np.random.default_rng(d), min(d, compiled.FAMILIES[code])
+    problem, start = problem_of(code, rng, d, n_rows=max(n_rows, 20 * d))
+    mixture, trail = single_steps(problem, start, 6)
+    expected, expected_trail = single_steps(problem, start, 6, single=False)
+    assert np.any(trail != expected_trail)  # something is rounded otherwise
+    np.testing.assert_allclose(trail, expected_trail, 2e-6, 2e-6 * d)
+    np.testing.assert_allclose(mixture.shares, expected.shares, 1e-4, 1e-6)
+    np.testing.assert_allclose(mixture.means, expected.means, 1e-4, 1e-4)
+    values = expected.covariances.values
+    np.testing.assert_allclose(mixture.covariances.values, values, 1e-3, 1e-4)
+
+
+@pytest.mark.parametrize("kind", ["VVV", "EEE", "VVI", "VII"])
+@pytest.mark.parametrize("with_noise", [False, True])
+def test_what_single_precision_cannot_tell_is_summed_in_double(kind, with_noise):
+    """Where a component is a thousandth of a deviation wide, and beside noise."""
+    problem, start = problem_of(
+        kind, np.random.default_rng(0), 2, with_noise=with_noise
+    )
+    if not with_noise:
+        narrow = type(start.covariances).known(1e-8 * start.covariances.values, 3, 2)
+        start = Mixture(start.weights, start.means, narrow)
+    one, two = (
+        single_steps(problem, start, 0, single=single) for single in (True, False)
+    )
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_a_row_far_out_is_no_obstacle_to_single_precision():
+    problem, start = problem_of("VVV", np.random.default_rng(0), 2)
+    rows = problem.source.rows.copy()
+    rows[0] += 1e12
+    problem = replace(problem, source=replace(problem.source, rows=rows))
+    _, trail = single_steps(problem, start, 1)
+    _, expected = single_steps(problem, start, 1, single=False)
+    np.testing.assert_allclose(trail, expected, 1e-5)
+
+
 @codes
 @pytest.mark.parametrize("n_rows", [300, 20_000])
 def test_steps_from_several_starts_are_those_from_each(code, n_rows):

@@ -151,14 +151,14 @@ def kmeans(rows, weight, centres, n_iterations):
     return labels
 
 
-def climb(data, starts, terms, n_steps, of_moments):
+def climb(data, starts, terms, n_steps, of_moments, single):
     """See `reference.climb`."""
     if not _climbs(data, terms):
         return [(None, np.zeros(0)) for _ in starts[0]]
     task = _task(data, starts, terms)
     objectives = np.empty((len(starts[0]), n_steps + 1))
     made = np.empty(len(objectives), dtype=np.int64)
-    _compiled.climb(*task, of_moments, objectives, made)
+    _compiled.climb(*task, of_moments, single, objectives, made)
     ends = zip(*starts, strict=True)
     return [
         (end, out[: n + 1])

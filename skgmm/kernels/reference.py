@@ -147,7 +147,7 @@ class Data:
     log_noise: float | None = None
 
 
-def climb(data, starts, terms, n_steps, of_moments):
+def climb(data, starts, terms, n_steps, of_moments, single):
     """Make steps of EM from several starts, as far as that is possible: here none.
 
     Parameters
@@ -161,6 +161,9 @@ def climb(data, starts, terms, n_steps, of_moments):
     n_steps : int
     of_moments : bool
         Whether the starts are counts, means, and second moments about these.
+    single : bool
+        Whether densities and products of single precision will do, as in a search:
+        they halve the time of a pass.  Log-likelihoods have six digits then.
 
     Returns
     -------

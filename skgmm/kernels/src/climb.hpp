@@ -28,6 +28,7 @@ struct Parameters {
 };
 
 using Pass = bool (*)(const Rows&, const Model&, const Sums&);
+using SinglePass = bool (*)(const Panels&, const Model&, const Sums&);
 using DensityPass = bool (*)(const Rows&, const Model&, const Densities&);
 using PassWithHoles = Outcome (*)(const Rows&, const Model&, const Holes&, const Sums&);
 
@@ -43,6 +44,8 @@ struct Data {
   PassWithHoles pass_with_holes;
   Rows with_holes;
   Holes holes;
+  SinglePass single_pass;  // null: not wanted
+  Panels panels;           // the complete rows
 };
 
 // Replace parameters by those that some steps of EM lead to.  The penalised log-likelihood

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+constexpr int BLOCK = 256;  // rows that a pass has at hand at a time
+
 // Rows of data, any strides (in elements).
 struct Rows {
   const void* data;
@@ -59,4 +61,18 @@ struct Passes {
   bool (*densities[N_FORMS])(const Rows&, const Model&, const Densities&);
   void (*exponentials)(const double*, double*, int64_t);
   void (*logarithms)(const double*, double*, int64_t);
+};
+
+// Rows and their weights in single precision, in the layout of one instruction set: whole
+// blocks, BLOCK * D values each.
+struct Panels {
+  int64_t n_rows;
+  const float *values, *weights;
+};
+
+// Passes in single precision, of one instruction set: for searches, in which what rounding
+// does to sums decides nothing.
+struct SinglePasses {
+  void (*load)(const Rows&, float* values, float* weights);
+  bool (*statistics[N_FORMS])(const Panels&, const Model&, const Sums&);
 };

@@ -8,6 +8,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdlib>
+#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -33,9 +35,12 @@ using Labels = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
 using FamilyOf = std::pair<int, bool>;  // its code, and whether weights are equal
 
 extern const Passes skgmm_passes_baseline;
+extern const SinglePasses skgmm_single_passes_baseline;
 #ifdef SKGMM_X86
 extern const Passes skgmm_passes_avx2;
 extern const Passes skgmm_passes_avx512;
+extern const SinglePasses skgmm_single_passes_avx2;
+extern const SinglePasses skgmm_single_passes_avx512;
 #endif
 
 static const Passes& passes_of(const std::string& isa) {
@@ -45,6 +50,14 @@ static const Passes& passes_of(const std::string& isa) {
   if (isa == "avx512") return skgmm_passes_avx512;
 #endif
   throw std::invalid_argument("unknown instruction set");
+}
+
+static const SinglePasses& single_passes_of(const std::string& isa) {
+#ifdef SKGMM_X86
+  if (isa == "avx2") return skgmm_single_passes_avx2;
+  if (isa == "avx512") return skgmm_single_passes_avx512;
+#endif
+  return skgmm_single_passes_baseline;
 }
 
 // Instruction sets that this processor has, the best one first.
@@ -298,6 +311,24 @@ struct Task {
   Parameters parameters;
 };
 
+// Rows in single precision; none where memory is short.
+class InSingle {
+ public:
+  InSingle(const SinglePasses& passes, const Rows& rows) {
+    const std::size_t blocks = (rows.n_rows + BLOCK - 1) / BLOCK, d = rows.n_features;
+    const std::size_t size = blocks * BLOCK;
+    values_.reset(static_cast<float*>(std::aligned_alloc(64, size * (d + 1) * sizeof(float))));
+    if (!values_) return;
+    passes.load(rows, values_.get(), values_.get() + size * d);
+    panels = {rows.n_rows, values_.get(), values_.get() + size * d};
+  }
+
+  Panels panels = {};
+
+ private:
+  std::unique_ptr<float, decltype(&std::free)> values_{nullptr, &std::free};
+};
+
 // Steps of EM: see climb.hpp; objectives (R, ...) have room for one more than the steps,
 // and made (R,) says how many were made.
 static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight,
@@ -305,13 +336,19 @@ static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weight
                        Input total_scatter, WithHoles with_holes,
                        std::optional<double> log_noise, Output weights, Output means,
                        Output values, double size, Input variance, Input held, Input ridge,
-                       bool of_moments, Output objectives, Labels made) {
-  const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
+                       bool of_moments, bool single, Output objectives, Labels made) {
+  Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
                   with_holes, log_noise, weights, means, values, size, variance, held, ridge);
   check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
   check(objectives.shape(0) == task.n_runs);
   const std::size_t room = objectives.shape(1);
   nb::gil_scoped_release release;
+  std::optional<InSingle> in_single;
+  if (single && task.data.rows.n_rows && !task.data.has_noise) {
+    const SinglePasses& passes = single_passes_of(isa);
+    task.data.panels = in_single.emplace(passes, task.data.rows).panels;
+    if (task.data.panels.values) task.data.single_pass = passes.statistics[task.family.form()];
+  }
   for (std::size_t run = 0; run < task.n_runs; ++run)
     made.data()[run] = climb(task.data, task.family, task.regularisation, task.of(run),
                              of_moments, int(room) - 1, objectives.data() + run * room);
@@ -389,7 +426,7 @@ NB_MODULE(_compiled, m) {
   m.def("whiteners", &whiteners, in, out);
   const auto maybe_in = nb::arg().none();
   m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out,
-        in, in, in, in, in, out, out);
+        in, in, in, in, in, in, out, out);
   m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out, in,
         in, in, in, in, out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);

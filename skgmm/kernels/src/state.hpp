@@ -13,6 +13,8 @@
 
 // Largest squared distance of a tied mean from the centre: see forms/tied.py.
 constexpr double FAR = 1e6;
+// The same in single precision, and the largest entry of a whitener there.
+constexpr double FAR_SINGLE = 1e3, LARGEST_SINGLE = 4096;
 constexpr double LOG_2PI = 1.8378770664093454836;
 
 // A mixture, and room for the sums of a pass.
@@ -162,7 +164,9 @@ class State {
     double log_likelihood = 0;
     const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
                        &log_likelihood};
-    if (!data.pass(rows, model, sums)) return std::numeric_limits<double>::quiet_NaN();
+    const bool single = data.single_pass && suits_single();
+    if (!(single ? data.single_pass(data.panels, model, sums) : data.pass(rows, model, sums)))
+      return std::numeric_limits<double>::quiet_NaN();
     if (form_ == TIED) second_from_total(total);
     return log_likelihood;
   }
@@ -216,7 +220,14 @@ class State {
     return log_likelihood;
   }
 
-  bool means_are_near() const {
+  // Whether single precision leaves distances three digits: rows and means are of size one.
+  bool suits_single() const {
+    for (const double entry : whiteners_)
+      if (!(std::abs(entry) <= LARGEST_SINGLE)) return false;
+    return form_ != TIED || means_are_near(FAR_SINGLE);
+  }
+
+  bool means_are_near(double far = FAR) const {
     for (int c = 0; c < k_; ++c) {
       double distance = 0;
       for (int i = 0; i < d_; ++i) {
@@ -224,7 +235,7 @@ class State {
         for (int j = 0; j <= i; ++j) y += whiteners_[index(i, j)] * means_[index(c, j)];
         distance += y * y;
       }
-      if (!(distance <= FAR)) return false;
+      if (!(distance <= far)) return false;
     }
     return true;
   }
