@@ -194,9 +194,7 @@ def alone(n_rows, covariance_type, barrier, queue):
 def overhead(arguments):
     """Return the seconds of an iteration on blocks that are next to nothing."""
     with cluster(2, 100 * BLOCKS, noise) as rows:
-        times = [
-            seconds_of_an_iteration(rows, "full", 10, 60)[0] for _ in range(TURNS)
-        ]
+        times = [seconds_of_an_iteration(rows, "full", 10, 60)[0] for _ in range(TURNS)]
     print(
         f"overhead of an iteration on {BLOCKS} blocks, two workers: "
         f"{1e3 * np.median(times):.0f} ms (least {1e3 * min(times):.0f})",

@@ -29,19 +29,74 @@ SEEDS = 5
 METHODS = (None, "squarem")
 ALL = ("full", "tied", "diag", "spherical")
 
+# Made mixtures: name, (n, D, K), how they are made, covariance types of the fits.
+MADE = [
+    ("separated", (1000, 2, 3), {"distance": 8, "seed": 1}, ("full", "diag")),
+    ("many", (5000, 2, 25), {"distance": 12, "seed": 2}, ("full", "spherical")),
+    ("close", (2000, 2, 4), {"distance": 3, "seed": 3}, ("full",)),
+    ("overlapping", (2000, 5, 5), {"distance": 3, "seed": 4}, ("full", "tied")),
+    (
+        "elongated",
+        (2000, 3, 6),
+        {"distance": 6, "stretch": 100, "seed": 5},
+        ("full",),
+    ),
+    ("long", (3000, 6, 8), {"distance": 6, "stretch": 30, "seed": 6}, ("full",)),
+    (
+        "scaled",
+        (2000, 4, 5),
+        {"distance": 5, "scale": 1e6, "seed": 7},
+        ("full", "diag"),
+    ),
+    ("wide", (3000, 15, 6), {"distance": 6, "seed": 8}, ("full", "tied", "diag")),
+    ("larger", (20000, 10, 10), {"distance": 6, "seed": 9}, ("full", "diag")),
+    ("large", (20000, 5, 15), {"distance": 6, "seed": 10}, ("full",)),
+    ("line", (3000, 1, 4), {"distance": 6, "seed": 11}, ("full",)),
+    (
+        "rounded",
+        (2000, 2, 4),
+        {"distance": 5, "duplicates": True, "seed": 12},
+        ("full",),
+    ),
+]
 
-def synthetic(n, d, k, *, distance, seed, stretch=1.0, scale=1.0, duplicates=False):
-    """Return rows of a mixture whose centres are ``distance`` deviations apart."""
+
+def synthetic(
+    n,
+    d,
+    k,
+    *,
+    distance,
+    seed,
+    stretch=1.0,
+    scale=1.0,
+    duplicates=False,
+    n_fresh=0,
+):
+    """Return rows of a mixture whose centres are ``distance`` deviations apart.
+
+    And others of the same mixture, if they are wanted.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(k, d)) * distance / np.sqrt(2 * d)
-    labels = rng.choice(k, size=n, p=rng.dirichlet(np.full(k, 5.0)))
-    noise = rng.normal(size=(n, d))
-    for component in range(k):
+    shares = rng.dirichlet(np.full(k, 5.0))
+    labels, noise = rng.choice(k, size=n, p=shares), rng.normal(size=(n, d))
+    maps = []
+    for _ in range(k):
         axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
-        sizes = stretch ** rng.uniform(-0.5, 0.5, size=d)
-        noise[labels == component] @= (axes * sizes).T
-    rows = (centres[labels] + noise) * np.logspace(0, np.log10(scale), d)
-    return np.round(rows, 1) if duplicates else rows
+        maps.append((axes * stretch ** rng.uniform(-0.5, 0.5, size=d)).T)
+
+    def rows_of(labels, noise):
+        for component in range(k):
+            noise[labels == component] @= maps[component]
+        rows = (centres[labels] + noise) * np.logspace(0, np.log10(scale), d)
+        return np.round(rows, 1) if duplicates else rows
+
+    rows = rows_of(labels, noise)
+    if not n_fresh:
+        return rows
+    labels = rng.choice(k, size=n_fresh, p=shares)
+    return rows, rows_of(labels, rng.normal(size=(n_fresh, d)))
 
 
 def stripes(n, seed):
@@ -58,7 +113,6 @@ def problems():
     load = sklearn.datasets
     digits = PCA(10, random_state=0).fit_transform(load.load_digits().data)
     cancer = load.load_breast_cancer().data[:, :10]
-    made = synthetic
     table = [
         ("faithful", datasets.load_old_faithful().data, 2, ALL),
         ("faithful", datasets.load_old_faithful().data, 3, ("full",)),
@@ -68,27 +122,9 @@ def problems():
         ("wine", load.load_wine().data, 3, ("tied", "diag")),
         ("breast cancer", cancer, 2, ("full", "diag")),
         ("digits", digits, 10, ALL),
-        ("separated", made(1000, 2, 3, distance=8, seed=1), 3, ("full", "diag")),
-        ("many", made(5000, 2, 25, distance=12, seed=2), 25, ("full", "spherical")),
-        ("close", made(2000, 2, 4, distance=3, seed=3), 4, ("full",)),
-        ("overlapping", made(2000, 5, 5, distance=3, seed=4), 5, ("full", "tied")),
-        ("elongated", made(2000, 3, 6, distance=6, stretch=100, seed=5), 6, ("full",)),
-        ("long", made(3000, 6, 8, distance=6, stretch=30, seed=6), 8, ("full",)),
-        (
-            "scaled",
-            made(2000, 4, 5, distance=5, scale=1e6, seed=7),
-            5,
-            ("full", "diag"),
-        ),
-        ("wide", made(3000, 15, 6, distance=6, seed=8), 6, ("full", "tied", "diag")),
-        ("larger", made(20000, 10, 10, distance=6, seed=9), 10, ("full", "diag")),
-        ("large", made(20000, 5, 15, distance=6, seed=10), 15, ("full",)),
-        ("line", made(3000, 1, 4, distance=6, seed=11), 4, ("full",)),
-        (
-            "rounded",
-            made(2000, 2, 4, distance=5, duplicates=True, seed=12),
-            4,
-            ("full",),
+        *(
+            (name, synthetic(n, d, k, **rest), k, types)
+            for name, (n, d, k), rest, types in MADE
         ),
         ("stripes", stripes(1000, 0), 2, ("full", "tied", "diag")),
     ]

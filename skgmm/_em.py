@@ -638,8 +638,10 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
                 best = max(fits, key=problem.rank, default=None)
                 beginning = rest or _beginning(problem, start, rng, index, best)
                 rest, why = None, failure and str(failure)
-                now = Runs(index, tuple(fits), why, rng.get_state())
-                pause = checkpoint and partial(_save, checkpoint, now)
+                pause = None
+                if checkpoint:
+                    now = Runs(index, tuple(fits), why, rng.get_state())
+                    pause = partial(_save, checkpoint, now)
                 fit = em(problem, beginning, monitor=monitor, pause=pause, **options)
         except (StartFailed, NotPositiveDefinite) as error:
             failure = error

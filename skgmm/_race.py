@@ -1,7 +1,7 @@
 """The race between starts: short runs, of which the best goes on, and is refined."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -29,13 +29,16 @@ HALF = float(np.sqrt(2 / np.pi))
 NESTED = 1.75, 0.25
 # The steps after a component was split; what that gains, over what a deletion loses at
 # first sight, below which no swap was ever seen to gain.
-SPLIT_STEPS, WORTHLESS = 8, 0.015
+SPLIT_STEPS, WORTHLESS = 8, 0.02
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
 # In the race a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
 MARGIN = 2.0
+# Rows from which steps in single precision, and those of the best run once more in
+# double, take less time than all in double.
+SINGLE_FROM = 500
 # Products of the features of the rows that are all kept for a moment.
 _PAIRS = 2**20
 # Objectives this close are the same optimum's.
@@ -51,10 +54,13 @@ class Run:
     mixture : Mixture
     trail : tuple of float
         The objective of the start and after each step.
+    begin_again : callable, optional
+        ``begin_again() -> Mixture or Statistics``: where it began, if steps led here.
     """
 
     mixture: Mixture
     trail: tuple
+    begin_again: object = None
 
     @property
     def objective(self):
@@ -146,6 +152,17 @@ class Field:
         return source.total(self.problem.family.form)[1] / source.total_weight
 
     @cached_property
+    def _single(self):
+        """Whether steps are made in single precision.
+
+        They only tell which runs are worth to be finished: nothing that is kept has
+        their rounding.
+        """
+        problem, enough = self.problem, len(self.rows) >= SINGLE_FROM
+        one_call = kernels.SINGLE and problem.terms and problem.source.complete
+        return bool(enough and one_call) and problem.noise is None
+
+    @cached_property
     def sphered(self):
         """The rows in the metric of the covariance of all, as the form has it."""
         return self.problem.family.form.sphered(self.cloud.centred, self._covariance)
@@ -216,29 +233,43 @@ class Field:
             See `Problem.steps`.
         """
         ends = self._steps(starts, STEPS[0])
-        runs = [Run(mixture, trail) for mixture, trail in ends if mixture]
+        runs = [
+            Run(*end, partial(starts.__getitem__, r))
+            for r, end in enumerate(ends)
+            if end[0]
+        ]
         return runs, [error for mixture, error in ends if not mixture]
 
     def advance(self, runs, n_steps):
         """Return runs some steps further, None for each that fails."""
-        mixtures = [run.mixture for run in runs]
-        further = self.climbed(Mixtures.of(mixtures) if runs else (), n_steps)
+        mixtures = Mixtures.of([run.mixture for run in runs]) if runs else ()
+        further = self.climbed(mixtures, n_steps)
         return [
-            more and Run(more.mixture, (*run.trail[:-1], *more.trail))
+            more
+            and replace(run, mixture=more.mixture, trail=(*run.trail[:-1], *more.trail))
             for run, more in zip(runs, further, strict=True)
         ]
 
     def climbed(self, mixtures, n_steps):
         """Return the runs from mixtures after some steps, None for each that fails."""
-        ends = self._steps(mixtures, n_steps)
-        return [Run(mixture, trail) if mixture else None for mixture, trail in ends]
+        return [
+            Run(*end, partial(mixtures.__getitem__, r)) if end[0] else None
+            for r, end in enumerate(self._steps(mixtures, n_steps))
+        ]
+
+    def again(self, run):
+        """Return where a run leads, if need be once more in double precision."""
+        start = run.begin_again() if self._single and run.begin_again else None
+        if start is None:
+            return run.mixture
+        starts = Mixtures.of([start]) if isinstance(start, Mixture) else [start]
+        return self.problem.steps(starts, len(run.trail) - 1)[0][0] or run.mixture
 
     def _steps(self, starts, n_steps):
         """Return where steps lead, and trails that show where there is no more."""
         if not len(starts):
             return []
-        # Steps only tell which starts are worth to be climbed from.
-        ends = self.problem.steps(starts, n_steps, single=True)
+        ends = self.problem.steps(starts, n_steps, single=self._single)
         return [
             (mixture, [*trail, trail[-1], trail[-1]])
             if mixture and len(trail) <= n_steps
@@ -248,7 +279,7 @@ class Field:
 
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
-        mixture, objectives = self.problem.leaps(run.mixture, tol, passes)
+        mixture, objectives = self.problem.leaps(self.again(run), tol, passes)
         return Run(mixture, (*run.trail[:-1], *objectives))
 
 
@@ -479,7 +510,7 @@ def wander(field, won, best, n_moves, rng):
 
 
 def _moved(field, mixture, losses, rng):
-    """Return a mixture with one of its components somewhere else."""
+    """Return the run from a mixture with one of its components somewhere else."""
     ranks = np.argsort(np.argsort(losses))
     k = draw(1.0 / (1.0 + ranks), 1, rng)[0]
     weights, means = np.array(mixture.weights), np.array(mixture.means)
@@ -487,7 +518,8 @@ def _moved(field, mixture, losses, rng):
     means[k] = field.rows[draw(field.weight, 1, rng)[0]]
     size = (1.0, 0.25)[rng.randint(2)]
     covariances = mixture.covariances.with_average(k, mixture.weights, size)
-    return Mixture(weights / weights.sum(), means, covariances, mixture.noise)
+    moved = Mixture(weights / weights.sum(), means, covariances, mixture.noise)
+    return Run(moved, (-np.inf,), lambda: moved)
 
 
 def _is_better(field, one, other):
@@ -530,29 +562,34 @@ class _Swaps:
 
     def swapped(self, pairs):
         """Return runs from swapped mixtures, those that promise something."""
-        mixtures = [one for one in map(self._swap, pairs) if one is not None]
-        return _promising(self.field, mixtures, self.run)
+        begun = [self._begun(*pair) for pair in pairs]
+        return _promising(self.field, [run for run in begun if run], self.run)
 
-    def _swap(self, pair):
-        """Return the swapped mixture, None if it would be empty."""
-        deleted, split = pair
-        grown = self.grown[split].mixture
-        kept = np.delete(np.arange(grown.n_components), deleted)
-        if not grown.weights[kept].any():
-            return None
-        return grown.take(kept)
+    def _begun(self, deleted, split):
+        """Return the run from the swapped mixture, None if this would be empty."""
+        mixture = _without(self.grown[split].mixture, deleted)
+        begin_again = partial(self._begin_again, deleted, split)
+        return mixture and Run(mixture, (-np.inf,), begin_again)
+
+    def _begin_again(self, deleted, split):
+        return _without(self.field.again(self.grown[split]), deleted)
 
 
-def _promising(field, mixtures, best):
-    """Return the runs from mixtures, some steps on, that may end above the best run.
+def _without(mixture, deleted):
+    """Return the mixture without a component, None if it would be empty."""
+    kept = np.delete(np.arange(mixture.n_components), deleted)
+    return mixture.take(kept) if mixture.weights[kept].any() else None
+
+
+def _promising(field, runs, best):
+    """Return the runs, some steps on, that may end above the best run.
 
     Where that is not healthy they go on anyway: a healthy one may be better though it
     is lower.
     """
     slack, healthy = HOPELESS / field.problem.observations, field.is_healthy(best)
-    runs = [Run(mixture, (-np.inf,)) for mixture in mixtures]
     for steps in SWAP_STEPS:
-        further = [run for run in field.advance(runs, steps) if run is not None]
+        further = filter(None, field.advance(runs, steps))
         least = best.objective - slack if healthy else -np.inf
         runs = [run for run in further if run.promise >= least]
         slack = 0.0

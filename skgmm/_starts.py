@@ -156,9 +156,10 @@ def sample_of(problem, n_components, rng, share=1.0):
     """
     source = problem.source
     sizes = n_components, len(source.frame.centre)
-    if len(source.rows) <= sample_size(*sizes):
+    size = sample_size(*sizes, share)
+    if size < len(source.rows) <= sample_size(*sizes):
         rng = np.random.RandomState(0)
-    return source.sample(sample_size(*sizes, share), rng)
+    return source.sample(size, rng)
 
 
 def larger_sample(problem, sample, n_components, rng):

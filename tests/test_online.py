@@ -334,8 +334,11 @@ def test_a_feature_that_never_varies_says_nothing():
     X = rows(0, 3, 2, 30_000)
     wide = np.hstack([X, np.full((len(X), 1), 1e3)])
     one, other = (stream(GaussianMixture(3), data) for data in (X, wide))
-    np.testing.assert_allclose(other.weights_, one.weights_, rtol=1e-6)
-    np.testing.assert_allclose(other.means_[:, :2], one.means_, rtol=1e-6)
+    # The first fits end within `tol` of the same optimum, and so do the streams.
+    constant = 0.5 * np.log(2 * np.pi * 1e-6)
+    assert other.score(wide) + constant == pytest.approx(one.score(X), abs=1e-6)
+    np.testing.assert_allclose(other.weights_, one.weights_, atol=1e-3)
+    np.testing.assert_allclose(other.means_[:, :2], one.means_, atol=1e-2)
     np.testing.assert_allclose(other.covariances_[:, 2, 2], 1e-6, rtol=1e-6)
 
 

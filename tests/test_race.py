@@ -11,7 +11,7 @@ from strategies import TYPES, Truth, case
 
 import skgmm._race
 import skgmm._starts
-from skgmm import GaussianMixture
+from skgmm import GaussianMixture, kernels
 from skgmm._degeneracy import Degenerate
 from skgmm._em import Problem
 from skgmm._frame import Frame
@@ -200,6 +200,32 @@ def test_further_starts_never_end_lower_and_find_more():
             assert five.lower_bound_ >= one.lower_bound_
         gains.append(five.lower_bound_ - one.lower_bound_)
     assert np.mean(gains) > 1e-3
+
+
+@pytest.mark.skipif(not kernels.SINGLE, reason="of the compiled kernels")
+@types
+@pytest.mark.parametrize("seed", range(4))
+def test_single_precision_leads_to_the_same_fits(
+    covariance_type, seed, monkeypatch
+):
+    X = case(2 + seed, 6, 1 + seed, distance=4.0, n_rows=1500).X
+    model, precisions = GaussianMixture(6, covariance_type=covariance_type), []
+    steps = Problem.steps
+
+    def watched(self, *arguments, single=False):
+        precisions.append(single)
+        return steps(self, *arguments, single=single)
+
+    monkeypatch.setattr(Problem, "steps", watched)
+    one = clone(model).fit(X)
+    assert set(precisions) == {True, False}
+    precisions.clear()
+    monkeypatch.setattr(kernels, "SINGLE", False)
+    other = clone(model).fit(X)
+    assert set(precisions) == {False}
+    # Of runs to the same optimum it may be another one that is finished.
+    assert one.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-6)
+    np.testing.assert_allclose(one.means_, other.means_, atol=0.02)
 
 
 def test_a_cluster_within_another_is_found():

@@ -35,6 +35,7 @@ name = "numpy" if _passes is reference else "compiled"
 instruction_set = getattr(_passes, "instruction_set", None)
 
 WORK_OF_A_THREAD = _passes.WORK_OF_A_THREAD
+SINGLE = _passes.SINGLE
 statistics = _passes.statistics
 moments = _passes.moments
 class_moments = _passes.class_moments
@@ -56,6 +57,7 @@ has_holes = holes.has_holes
 
 __all__ = [
     "LOG_2PI",
+    "SINGLE",
     "WORK_OF_A_THREAD",
     "Data",
     "Patterns",

@@ -29,6 +29,9 @@ moments = reference.moments
 # Multiplications that are worth being handed to a thread: a fraction of a millisecond.
 WORK_OF_A_THREAD = 1e6
 
+# Whether steps in single precision are faster than others.
+SINGLE = True
+
 # Matrices above this size are LAPACK's: below, to call it is most of the work.
 _LAPACK_FROM = 32
 

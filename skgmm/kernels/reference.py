@@ -147,6 +147,10 @@ class Data:
     log_noise: float | None = None
 
 
+# Whether steps in single precision are faster than others.
+SINGLE = False
+
+
 def climb(data, starts, terms, n_steps, of_moments, single):
     """Make steps of EM from several starts, as far as that is possible: here none.
 

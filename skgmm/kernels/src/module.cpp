@@ -8,6 +8,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -311,10 +312,14 @@ struct Task {
   Parameters parameters;
 };
 
-// Rows in single precision; none where memory is short.
+// Rows in single precision; none where memory is short, or weights have other sizes.
 class InSingle {
  public:
   InSingle(const SinglePasses& passes, const Rows& rows) {
+    double largest = 0;
+    for (int64_t i = 0; i < rows.n_rows; ++i)
+      largest = std::max(largest, rows.weight[i * rows.weight_stride]);
+    if (!(largest > 1e-12 && largest < 1e12)) return;
     const std::size_t blocks = (rows.n_rows + BLOCK - 1) / BLOCK, d = rows.n_features;
     const std::size_t size = blocks * BLOCK;
     values_.reset(static_cast<float*>(std::aligned_alloc(64, size * (d + 1) * sizeof(float))));
