@@ -96,10 +96,10 @@ def summarise(cells):
     for fit in list(FITS)[1:]:
         more = np.array([differences(cell)[fit] for cell in cells])
         for place, name in enumerate(("fitted", "held out")):
-            gain = more[:, place]
+            gain, n = more[:, place], len(cells)
             print(
                 f"{fit}, {name}: better than the default by more than 0.5 units in "
-                f"{np.sum(gain > 0.5)}, worse in {np.sum(gain < -0.5)} of {len(cells)}; "
+                f"{np.sum(gain > 0.5)}, worse in {np.sum(gain < -0.5)} of {n}; "
                 f"median {np.median(gain):.2f}"
             )
 

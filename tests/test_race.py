@@ -205,9 +205,7 @@ def test_further_starts_never_end_lower_and_find_more():
 @pytest.mark.skipif(not kernels.SINGLE, reason="of the compiled kernels")
 @types
 @pytest.mark.parametrize("seed", range(4))
-def test_single_precision_leads_to_the_same_fits(
-    covariance_type, seed, monkeypatch
-):
+def test_single_precision_leads_to_the_same_fits(covariance_type, seed, monkeypatch):
     X = case(2 + seed, 6, 1 + seed, distance=4.0, n_rows=1500).X
     model, precisions = GaussianMixture(6, covariance_type=covariance_type), []
     steps = Problem.steps
