@@ -316,7 +316,7 @@ class LazyRows:
 
         call = cloudpickle.dumps(call)  # the scheduler need not look into it
         if parts is None and self._holders.are_few:
-            return _sum(_answers(schedule.__self__, call, [f.key for f in held]))
+            return _answers(schedule.__self__, call, [future.key for future in held])
         graph = {future.key: future for future in held}
         parts = [parts and [parts[index] for index in group] for group in groups]
         tasks = [
@@ -331,17 +331,13 @@ class LazyRows:
 
     def held(self, client, groups):
         """Return the futures of groups of blocks, which stay where they are."""
-        from distributed import wait
-
         name, keys = f"skgmm-{uuid4().hex}", self._keys(None)
         graph = self._graph() | {
             (name, index): (Held, [keys[i] for i in group])
             for index, group in enumerate(groups)
         }
         wanted = [(name, index) for index in range(len(groups))]
-        futures = client.get(graph, wanted, sync=False)
-        wait(futures)
-        return futures
+        return client.get(graph, wanted, sync=False)
 
     def groups(self, client):
         """Return lists of indices of blocks that lie together: one a thread."""
@@ -411,7 +407,8 @@ class Holders:
     Attributes
     ----------
     are_few : bool
-        Whether the cluster has so few workers that each may answer the driver itself.
+        Whether the cluster has so few workers that each may answer the driver itself;
+        not so where the driver is a task.
     """
 
     def __init__(self, rows):
@@ -432,37 +429,63 @@ class Holders:
             held = []
             if client is not None and all(self._rows.blocks.futures()):
                 held = self._rows.held(client, groups)
-                self.are_few = len(client.nthreads()) <= _FEW_WORKERS
+                few = len(client.nthreads()) <= _FEW_WORKERS
+                self.are_few = few and not _is_in_a_task()
+                if self.are_few:  # they are asked for what they have
+                    _wait(held)
             self._latest = groups, held
         self._sums += 1
         return self._latest
 
 
 def _answers(client, call, names):
-    """Return the sums over each `Held`, None if no worker has it (any more).
+    """Return the sum over each `Held`, None if no worker has one of them (any more).
 
     Workers are asked beside the scheduler's queue: a round trip takes 2 ms that way and
     13 ms as tasks (two workers, one machine), which is much beside 100 ms of sums.
     """
-    answers = client.run(_sums_of_all_held, call, names, on_error="return")
-    sums = {}
+    answers = client.run(_sum_of_all_held, call, names, on_error="return")
+    found, total = [], []
     for answer in answers.values():
         if isinstance(answer, OSError):  # of the connection: the worker is gone
             continue
         if isinstance(answer, Exception):
             raise answer
-        sums |= answer
-    return [sums.get(name) for name in names]
+        found += answer[0]
+        total += answer[1:]
+    return _sum(total) if sorted(found) == sorted(names) else None
+
+
+def _wait(futures):
+    from distributed import wait
+
+    wait(futures)
+
+
+def _is_in_a_task():
+    """Tell whether a worker of Dask runs this: to wait would keep its thread."""
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 # ---- what workers do ----
-async def _sums_of_all_held(call, names, dask_worker):
-    """Return the sums over what this worker holds, by name; its threads make them."""
-    here = [name for name in names if name in dask_worker.data]
-    loop, pool = asyncio.get_running_loop(), dask_worker.executors["default"]
-    arguments = [(dask_worker.data[name], None) for name in here]
-    sums = [loop.run_in_executor(pool, _sum_of_held, call, of) for of in arguments]
-    return dict(zip(here, await asyncio.gather(*sums), strict=True))
+async def _sum_of_all_held(call, names, dask_worker):
+    """Return the names that this worker holds, and the sum over these, if any.
+
+    Its threads make the sums.
+    """
+    data, pool = dask_worker.data, dask_worker.executors["default"]
+    held = {name: data[name] for name in names if name in data and data[name].blocks}
+    on_a_thread = partial(asyncio.get_running_loop().run_in_executor, pool)
+    sums = [on_a_thread(_sum_of_held, call, (each, None)) for each in held.values()]
+    if not sums:
+        return ([],)
+    return list(held), await on_a_thread(_sum, await asyncio.gather(*sums))
 
 
 def _on_block(call, arguments):

@@ -153,10 +153,10 @@ class Field:
 
     @cached_property
     def _single(self):
-        """Whether steps are made in single precision.
+        """Whether steps may be made in single precision.
 
-        They only tell which runs are worth to be finished: nothing that is kept has
-        their rounding.
+        They only tell which runs are worth to be finished: what is kept is led to its
+        end in double.
         """
         problem, enough = self.problem, len(self.rows) >= SINGLE_FROM
         one_call = kernels.SINGLE and problem.terms and problem.source.complete

@@ -585,6 +585,21 @@ def test_a_worker_that_dies_in_a_sum(client, few, monkeypatch, tmp_path):
     np.testing.assert_array_equal(sums[1], expected[1])
 
 
+def fitted_there(rows):
+    import distributed
+
+    client = distributed.get_client()
+    with dask.config.set(scheduler=client):
+        return fitted(client.persist(array(rows, chunks=(301, D)))).means_
+
+
+@workers
+def test_a_fit_may_be_a_task(client):
+    """Its thread may be the only one of the worker that has the rows."""
+    means = client.submit(fitted_there, X, pure=False).result(timeout=60)
+    np.testing.assert_array_equal(means, fitted(held()).means_)
+
+
 @workers
 def test_few_workers_are_asked_without_tasks(client, monkeypatch):
     source = LazyRows.of(held(), lambda rows: None, None).weighted(None)

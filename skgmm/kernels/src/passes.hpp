@@ -7,8 +7,8 @@
 // path.
 //
 // With SKGMM_SINGLE the same passes compute in single precision, in which a vector has
-// twice the lanes: rows, densities and responsibilities are Real, and sums over blocks
-// of rows are doubles in both.
+// twice the lanes: rows, densities and responsibilities are Real.  Sums of blocks are
+// added in doubles in both, but those of Diag where it takes residuals.
 //
 // A block of rows is transposed: vector lanes run across rows, so that no code here
 // depends on how the number of features fits a vector.  A block is a sequence of
