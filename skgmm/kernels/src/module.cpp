@@ -343,7 +343,7 @@ static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weight
                        Output values, double size, Input variance, Input held, Input ridge,
                        bool of_moments, bool single, Output objectives, Labels made) {
   Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
-                  with_holes, log_noise, weights, means, values, size, variance, held, ridge);
+            with_holes, log_noise, weights, means, values, size, variance, held, ridge);
   check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
   check(objectives.shape(0) == task.n_runs);
   const std::size_t room = objectives.shape(1);
