@@ -27,9 +27,10 @@ HALF = float(np.sqrt(2 / np.pi))
 # Covariances of two halves of a component, one within the other, over its own: heavy
 # tails, and small clusters within large ones, are found so.
 NESTED = 1.75, 0.25
-# The steps after a component was split; what that gains, over what a deletion loses at
-# first sight, below which no swap was ever seen to gain.
-SPLIT_STEPS, WORTHLESS = 8, 0.02
+# The steps after a component was split, and once more where this gained most; what that
+# gains, over what a deletion loses at first sight, below which no swap was ever seen to
+# gain.
+SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
@@ -355,6 +356,8 @@ def winner(field, runs, n_swaps):
     left = []
     for steps in STEPS[1:]:
         runs = _distinct(runs)
+        if len(runs) == 1:
+            break
         half = (len(runs) + 1) // 2
         runs, left = runs[:half], runs[half:] + left
         further = field.advance(runs, steps)
@@ -625,18 +628,22 @@ def _shares(field, mixture):
 
 
 def _grown(field, mixture, shares):
-    """Return the runs from a mixture with one component in two, None where that fails.
+    """Return the runs from a mixture with one component in two, where these gain most.
 
     One for each component, the higher one of two: its halves lie side by side, or one
-    within the other.  The second half comes last.
+    within the other.  The second half comes last.  None where it gains little, or
+    where that fails.
     """
     mass, k = shares * field.weight[:, np.newaxis], mixture.n_components
     offsets = HALF * _longest_axes(field.rows, field.coordinates, mass)
-    runs = field.climbed(mixture.in_two(offsets, NESTED), SPLIT_STEPS)
-    return [
-        max(filter(None, runs[c::k]), key=lambda run: run.objective, default=None)
-        for c in range(k)
-    ]
+    begun = enumerate(field.climbed(mixture.in_two(offsets, NESTED), SPLIT_STEPS))
+    ahead = sorted((run.objective, r, run) for r, run in begun if run)[-SPLITS:]
+    further = field.advance([run for *_, run in ahead], SPLIT_STEPS)
+    grown = [None] * k
+    for (_, r, _), run in zip(ahead, further, strict=True):
+        if run and (grown[r % k] is None or run.objective > grown[r % k].objective):
+            grown[r % k] = run
+    return grown
 
 
 def _losses(shares, weight, weights):
