@@ -127,39 +127,55 @@ class _Blas:
     def __init__(self):
         self._lock = threading.Lock()
         self._passes = 0
-        self._limiter = None
-        self._allowed = None
+        self._allowed = []
 
     def limit(self):
         """Return the number of threads that BLAS may use outside passes."""
         with self._lock:
-            return self._allowed if self._passes else self._current()
-
-    def _current(self):
-        counts = [library.num_threads for library in _libraries().lib_controllers]
-        return min(counts, default=joblib.cpu_count())
+            counts = self._allowed if self._passes else _counts()
+        return min(counts) if counts else joblib.cpu_count()
 
     @contextmanager
     def single_threaded(self):
         with self._lock:
             if self._passes == 0:
-                self._allowed = self._current()
-                if self._allowed > 1:
-                    self._limiter = _libraries().limit(limits=1)
+                self._allowed = _counts()
+                _set_counts([1] * len(self._allowed))
             self._passes += 1
         try:
             yield
         finally:
             with self._lock:
                 self._passes -= 1
-                if self._passes == 0 and self._limiter is not None:
-                    self._limiter.restore_original_limits()
-                    self._limiter = None
+                if self._passes == 0:
+                    _set_counts(self._allowed)
+
+
+def _counts():
+    """Return the number of threads of each library."""
+    return [library.num_threads for library in _libraries()]
+
+
+def _set_counts(counts):
+    for library, count in zip(_libraries(), counts, strict=True):
+        _free(library)
+        library.set_num_threads(count)
+        _free(library)
+
+
+def _free(library):
+    """Let any thread set the number: the first one in a pass may not be the last.
+
+    Since threadpoolctl 3.8 a thread that has set that of OpenBLAS is otherwise the only
+    one that can, as long as it lives.
+    """
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
 
 
 @cache
 def _libraries():
-    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 _blas = _Blas()

@@ -1,6 +1,7 @@
 """Threads: how many, and that nobody can tell how many there were."""
 
 import multiprocessing
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -227,6 +228,26 @@ def test_two_fits_at_once(use_threads):
         ):
             assert_identical(answer, expected[name])
     assert limits_of_blas() == before
+
+
+def test_threads_leave_their_passes_in_any_order():
+    before = limits_of_blas()
+    inside, left = threading.Event(), threading.Event()
+
+    def passes():
+        with _threads.single_threaded_blas():
+            inside.set()
+            assert left.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        with _threads.single_threaded_blas():
+            last = pool.submit(passes)
+            assert inside.wait(60)
+            assert set(limits_of_blas()) == {1}
+        assert set(limits_of_blas()) == {1}
+        left.set()
+        last.result(60)
+        assert limits_of_blas() == before
 
 
 @pytest.fixture
