@@ -1,6 +1,6 @@
 """Starting points of EM."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -268,47 +268,60 @@ def bisect(rows, weight, labels, n_clusters):
     _, labels = np.unique(labels, return_inverse=True)
     if labels.max() + 1 >= n_clusters:
         return labels
-    spreads = [
-        _sum_of_squares(rows, weight, labels == k) for k in range(labels.max() + 1)
+    clusters = [
+        _Cluster.of(rows, weight, np.flatnonzero(labels == k))
+        for k in range(labels.max() + 1)
     ]
-    while len(spreads) < n_clusters and max(spreads) > 0:
-        widest = int(np.argmax(spreads))
-        members = np.flatnonzero(labels == widest)
-        right = _half(rows[members], weight[members])
+    while len(clusters) < n_clusters:
+        widest = max(range(len(clusters)), key=lambda k: clusters[k].spread)
+        cluster = clusters[widest]
+        if not cluster.spread > 0:
+            break
+        right = _half(cluster.centred, cluster.weight)
         if right.all() or not right.any():
-            spreads[widest] = 0.0
+            clusters[widest] = replace(cluster, spread=0.0)
             continue
-        labels[members[right]] = len(spreads)
-        spreads.append(_sum_of_squares(rows, weight, labels == len(spreads)))
-        spreads[widest] = _sum_of_squares(rows, weight, labels == widest)
+        halves = cluster.members[~right], cluster.members[right]
+        labels[halves[1]] = len(clusters)
+        clusters[widest], other = (_Cluster.of(rows, weight, half) for half in halves)
+        clusters.append(other)
     return labels
 
 
-def _sum_of_squares(rows, weight, members):
-    rows, weight = rows[members], weight[members]
-    if np.all(rows == rows[0]):
-        return 0.0
-    return float(weight @ ((rows - _mean(rows, weight)) ** 2).sum(axis=1))
+@dataclass(frozen=True, eq=False)
+class _Cluster:
+    """Some rows about their mean, and their sum of squares."""
+
+    members: np.ndarray
+    centred: np.ndarray
+    weight: np.ndarray
+    spread: float
+
+    @classmethod
+    def of(cls, rows, weight, members):
+        rows, weight = rows[members], weight[members]
+        centred = rows - weight @ rows / weight.sum()
+        # Rounding moves equal rows from their mean.
+        varies = np.any(rows != rows[0])
+        spread = float(np.einsum("i,ij,ij", weight, centred, centred)) if varies else 0.0
+        return cls(members, centred, weight, spread)
 
 
-def _mean(rows, weight):
-    return weight @ rows / weight.sum()
-
-
-def _half(rows, weight):
+def _half(centred, weight):
     """Tell which rows lie on the far side of the best cut through the mean."""
-    centred = rows - _mean(rows, weight)
     # On the features, and on principal axes.
-    projections = np.hstack([centred, centred @ _principal_axes(centred, weight)])
-    sizes = np.abs(projections).max(axis=0, initial=0.0)
+    projections = np.vstack([centred.T, (centred @ _principal_axes(centred, weight)).T])
+    sizes = np.abs(projections).max(axis=1, keepdims=True, initial=0.0)
     right = projections > 1e-9 * sizes
-    upper = weight @ right
-    sums = weight @ (projections * right)
+    hard = right.astype(float)
+    upper = hard @ weight
+    projections *= hard
+    sums = projections @ weight
     lower = weight.sum() - upper
     possible = (upper > 0) & (lower > 0)
     gains = np.where(possible, sums**2 / np.where(possible, upper * lower, 1.0), 0.0)
     # Of gains that differ by rounding only, the first: any order of rows agrees.
-    return right[:, np.argmax(gains >= (1 - 1e-9) * gains.max())]
+    return right[np.argmax(gains >= (1 - 1e-9) * gains.max())]
 
 
 def _principal_axes(centred, weight):
