@@ -50,6 +50,31 @@ def ordered_map(function, items, *, pool="passes"):
                 future.cancel()
 
 
+def with_crew(function, crew, n):
+    """Return ``function(crew)``, computed by n threads that share its passes.
+
+    The calling one sleeps: where it went on, others that were woken would often wait for
+    its core.
+
+    Parameters
+    ----------
+    function : callable
+    crew : Crew
+        See `kernels.Crew`.
+    n : int
+    """
+    pool = _pool(n, "passes")
+    # Before its helpers: who helps waits for nobody who is not under way.
+    result = pool.submit(_inside, function, crew)
+    helpers = [pool.submit(_inside, type(crew).help, crew) for _ in range(n - 1)]
+    try:
+        return result.result()
+    finally:
+        crew.dismiss()
+        for one in (result, *helpers):  # after an error, an interrupt, or too late
+            one.cancel()
+
+
 def chunks(n_rows, means):
     """Return slices of rows for `ordered_map`: they depend on n, D and K only.
 

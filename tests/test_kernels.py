@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from skgmm import kernels
+from skgmm import _threads, kernels
 from skgmm._em import Problem
 from skgmm._frame import Frame
 from skgmm._gaussian_mixture import _noise
@@ -658,6 +658,34 @@ def test_steps_in_one_call_are_steps_of_em(code, d, ridge, isa):
 def test_steps_in_one_call_of_rows_with_holes(code, d, ridge, isa):
     rng = np.random.default_rng(d)
     problem, start = problem_of(code, rng, d, ridge=ridge, holes=0.2)
+    assert_steps_in_one_call(problem, start)
+
+
+@codes
+@pytest.mark.parametrize("holes", [0.0, 0.05, 0.3])
+def test_threads_that_share_passes_change_nothing(code, holes, monkeypatch):
+    d = min(8, compiled.FAMILIES[code])
+    problem, start = problem_of(
+        code, np.random.default_rng(4), d, n_rows=7000, holes=holes
+    )
+    arrays = start.weights, start.means, start.covariances.values
+    data, ends = (arrays, problem.family.form, problem.terms), []
+    with_crew, crews = _threads.with_crew, []
+
+    def noted(function, crew, n):
+        crews.append(n)
+        return with_crew(function, crew, n)
+
+    monkeypatch.setattr(_threads, "with_crew", noted)
+    for n_threads in (1, 2, 5):
+        monkeypatch.setattr(_threads, "n_threads", lambda n=n_threads: n)
+        steps = in_one_call(problem, start, 20)
+        leaps = problem.source.leap(*data, 30, 1e-6)
+        ends.append([steps[1], steps[0].means, leaps[1], leaps[0].covariances.values])
+    assert crews == [2, 2, 5, 5]
+    for others in ends[1:]:
+        for with_more, with_one in zip(others, ends[0], strict=True):
+            np.testing.assert_array_equal(with_more, with_one)
     assert_steps_in_one_call(problem, start)
 
 

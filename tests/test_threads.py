@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from strategies import TYPES
 
 import skgmm._sources
-from skgmm import GaussianMixture, _threads
+from skgmm import GaussianMixture, _threads, kernels
 
 types = pytest.mark.parametrize("covariance_type", TYPES)
 # A few iterations are enough here.
@@ -248,6 +248,24 @@ def test_threads_leave_their_passes_in_any_order():
         left.set()
         last.result(60)
         assert limits_of_blas() == before
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+@pytest.mark.parametrize("n", [2, 5])
+def test_a_crew_is_dismissed(n):
+    for _ in range(20):
+        assert _threads.with_crew(lambda crew: crew, crew := kernels.Crew(), n) is crew
+        with pytest.raises(KeyboardInterrupt):
+            _threads.with_crew(_interrupt, kernels.Crew(), n)
+    # Nobody still helps, or all would: the pool is free.
+    done = threading.Barrier(n)
+    pool = _threads._pool(n, "passes")
+    for waiting in [pool.submit(done.wait, 60) for _ in range(n)]:
+        waiting.result()
+
+
+def _interrupt(crew):
+    raise KeyboardInterrupt
 
 
 @pytest.fixture

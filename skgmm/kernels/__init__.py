@@ -35,6 +35,7 @@ name = "numpy" if _passes is reference else "compiled"
 instruction_set = getattr(_passes, "instruction_set", None)
 
 WORK_OF_A_THREAD = _passes.WORK_OF_A_THREAD
+WORK_OF_A_PART, Crew = _passes.WORK_OF_A_PART, _passes.Crew
 SINGLE = _passes.SINGLE
 statistics = _passes.statistics
 moments = _passes.moments
@@ -58,7 +59,9 @@ has_holes = holes.has_holes
 __all__ = [
     "LOG_2PI",
     "SINGLE",
+    "WORK_OF_A_PART",
     "WORK_OF_A_THREAD",
+    "Crew",
     "Data",
     "Patterns",
     "class_moments",

@@ -28,6 +28,8 @@ moments = reference.moments
 
 # Multiplications that are worth being handed to a thread: a fraction of a millisecond.
 WORK_OF_A_THREAD = 1e6
+# Those of a pass that are worth being shared by threads, which a `Crew` helps with.
+WORK_OF_A_PART, Crew = 2e5, _compiled.Crew
 
 # Whether steps in single precision are faster than others.
 SINGLE = True
@@ -154,11 +156,11 @@ def kmeans(rows, weight, centres, n_iterations):
     return labels
 
 
-def climb(data, starts, terms, n_steps, of_moments, single):
+def climb(data, starts, terms, n_steps, of_moments, single, crew):
     """See `reference.climb`."""
     if not _climbs(data, terms):
         return [(None, np.zeros(0)) for _ in starts[0]]
-    task = _task(data, starts, terms)
+    task = _task(data, starts, terms, crew)
     objectives = np.empty((len(starts[0]), n_steps + 1))
     made = np.empty(len(objectives), dtype=np.int64)
     _compiled.climb(*task, of_moments, single, objectives, made)
@@ -169,12 +171,12 @@ def climb(data, starts, terms, n_steps, of_moments, single):
     ]
 
 
-def leap(data, start, terms, n_passes, tol):
+def leap(data, start, terms, n_passes, tol, crew):
     """See `reference.leap`."""
     if not _climbs(data, terms):
         return None, np.zeros(0), False
     starts = [array[np.newaxis].copy() for array in start]
-    task = _task(data, starts, terms)
+    task = _task(data, starts, terms, crew)
     out = np.empty(n_passes + 1)
     made, converged = _compiled.leap(*task, tol, out)
     return [array[0] for array in starts], out[: made + 1], converged
@@ -185,7 +187,7 @@ def _climbs(data, terms):
     return data.rows.shape[1] <= FAMILIES.get(terms[0], 0)
 
 
-def _task(data, starts, terms):
+def _task(data, starts, terms, crew):
     """Return the arguments of steps; the starts will change in place."""
     code, equal_weights, *regularisation = terms
     family = list(FAMILIES).index(code), equal_weights
@@ -196,8 +198,8 @@ def _task(data, starts, terms):
         others, weight, patterns, varies = data.with_holes
         offsets, observed = patterns.offsets, patterns.observed
         with_holes = _readable(others), weight, offsets, observed, varies
-    task = family, *rows, *total, with_holes, data.log_noise, *starts, *regularisation
-    return instruction_set, *task
+    data = *rows, *total, with_holes, data.log_noise
+    return instruction_set, family, *data, *starts, *regularisation, crew
 
 
 def log_density(rows, mixture):

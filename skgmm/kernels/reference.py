@@ -23,6 +23,7 @@ NEGLIGIBLE = -60 * float(np.log(2.0))
 # Steps that Python makes take turns at the GIL: with less work two threads took 13 to
 # 65 % more processor time than one (measured).
 WORK_OF_A_THREAD = 1e7
+WORK_OF_A_PART, Crew = np.inf, None
 
 # Doubles in a block.  With the temporaries beside it that is more than an L2 cache: the
 # threads hand each other the GIL between the operations, which small ones spend more
@@ -151,7 +152,7 @@ class Data:
 SINGLE = False
 
 
-def climb(data, starts, terms, n_steps, of_moments, single):
+def climb(data, starts, terms, n_steps, of_moments, single, crew):
     """Make steps of EM from several starts, as far as that is possible: here none.
 
     Parameters
@@ -168,6 +169,8 @@ def climb(data, starts, terms, n_steps, of_moments, single):
     single : bool
         Whether densities and products of single precision will do, as in a search:
         they halve the time of a pass.  Log-likelihoods have six digits then.
+    crew : Crew or None
+        Threads that share each pass, see `_threads.crew`; results do not depend on it.
 
     Returns
     -------
@@ -179,12 +182,12 @@ def climb(data, starts, terms, n_steps, of_moments, single):
     return [(None, np.zeros(0)) for _ in starts[0]]
 
 
-def leap(data, start, terms, n_passes, tol):
+def leap(data, start, terms, n_passes, tol, crew):
     """Make leaps of SQUAREM in one call, as far as that is possible: here none.
 
     Parameters
     ----------
-    data, terms
+    data, terms, crew
         See `climb`.
     start : tuple (weights, means, covariances)
     n_passes : int

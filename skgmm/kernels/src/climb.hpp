@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "crew.hpp"
 #include "families.hpp"
 #include "interface.hpp"
 
@@ -46,6 +47,7 @@ struct Data {
   Holes holes;
   SinglePass single_pass;  // null: not wanted
   Panels panels;           // the complete rows
+  Crew* crew;              // null: one thread
 };
 
 // Replace parameters by those that some steps of EM lead to.  The penalised log-likelihood

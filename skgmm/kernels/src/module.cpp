@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "climb.hpp"
+#include "crew.hpp"
 #include "families.hpp"
 #include "interface.hpp"
 #include "matrices.hpp"
@@ -269,7 +270,7 @@ struct Task {
   Task(const std::string& isa, FamilyOf of, AnyRows rows, Weights weight, Input centre,
        Input inverse_scale, Input total_mean, Input total_scatter, const WithHoles& with_holes,
        std::optional<double> log_noise, Output weights, Output means, Output values, double size,
-       Input variance, Input held, Input ridge)
+       Input variance, Input held, Input ridge, Crew* crew)
       : family{Code(of.first), of.second},
         regularisation{size, variance.data(), held.data(), ridge.data()} {
     check(means.ndim() == 3 && of.first >= 0 && of.first < N_CODES);
@@ -288,6 +289,7 @@ struct Task {
     data.has_noise = log_noise.has_value();
     data.log_noise = log_noise.value_or(0.0);
     data.rows = weighted_rows(rows, weight, centre, inverse_scale);
+    data.crew = crew;
     data.total = {total_mean.data(), total_scatter.data()};
     check(data.rows.n_features == int(d));
     data.pass_with_holes = passes.statistics_with_holes[form == DIAG || form == SPHERICAL];
@@ -341,9 +343,10 @@ static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weight
                        Input total_scatter, WithHoles with_holes,
                        std::optional<double> log_noise, Output weights, Output means,
                        Output values, double size, Input variance, Input held, Input ridge,
-                       bool of_moments, bool single, Output objectives, Labels made) {
+                       Crew* crew, bool of_moments, bool single, Output objectives, Labels made) {
   Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
-            with_holes, log_noise, weights, means, values, size, variance, held, ridge);
+            with_holes, log_noise, weights, means, values, size, variance, held, ridge,
+            crew);
   check(objectives.ndim() == 2 && objectives.shape(1) > 0 && made.size() == task.n_runs);
   check(objectives.shape(0) == task.n_runs);
   const std::size_t room = objectives.shape(1);
@@ -364,10 +367,12 @@ static std::pair<int, bool> leap_rows(const std::string& isa, FamilyOf of, AnyRo
                                       Weights weight, Input centre, Input inverse_scale,
                                       Input total_mean, Input total_scatter,
                                       WithHoles with_holes, std::optional<double> log_noise,
-                                      Output weights, Output means, Output values, double size, Input variance, Input held,
-                                      Input ridge, double tol, Output objectives) {
+                                      Output weights, Output means, Output values,
+                                      double size, Input variance, Input held, Input ridge,
+                                      Crew* crew, double tol, Output objectives) {
   const Task task(isa, of, rows, weight, centre, inverse_scale, total_mean, total_scatter,
-                  with_holes, log_noise, weights, means, values, size, variance, held, ridge);
+                  with_holes, log_noise, weights, means, values, size, variance, held, ridge,
+                  crew);
   check(objectives.size() > 0 && task.n_runs == 1);
   bool converged = false;
   nb::gil_scoped_release release;
@@ -419,6 +424,10 @@ static void logarithms(const std::string& isa, Input x, Output out) {
 
 NB_MODULE(_compiled, m) {
   m.def("supported", &supported);
+  nb::class_<Crew>(m, "Crew")
+      .def(nb::init<>())
+      .def("help", &Crew::help, nb::call_guard<nb::gil_scoped_release>())
+      .def("dismiss", &Crew::dismiss);
   // What is written to must be the caller's own memory: no conversion makes a copy.
   const auto in = nb::arg();
   const auto out = nb::arg().noconvert();
@@ -431,9 +440,9 @@ NB_MODULE(_compiled, m) {
   m.def("whiteners", &whiteners, in, out);
   const auto maybe_in = nb::arg().none();
   m.def("climb", &climb_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out,
-        in, in, in, in, in, in, out, out);
+        in, in, in, in, maybe_in, in, in, out, out);
   m.def("leap", &leap_rows, in, in, in, in, in, in, in, in, maybe_in, maybe_in, out, out, out, in,
-        in, in, in, in, out);
+        in, in, in, maybe_in, in, out);
   m.def("kmeans", &kmeans_rows, in, in, in, in, out, out);
   m.def("class_moments", &class_moments_of, in, in, in, in, in, out, out, out, out);
   m.def("exponentials", &exponentials, in, in, out);

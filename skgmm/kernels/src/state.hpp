@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "climb.hpp"
 #include "matrices.hpp"
 #include "partition.hpp"
+#include "parts.hpp"
 
 // Largest squared distance of a tied mean from the centre: see forms/tied.py.
 constexpr double FAR = 1e6;
@@ -161,13 +163,40 @@ class State {
 
   // The same for given rows, of which the total is known.
   double of_pass(const Data& data, const Rows& rows, const Model& model, const Total& total) {
-    double log_likelihood = 0;
-    const Sums sums = {count_.data(), first_.data(), form_ == TIED ? nullptr : second_.data(),
-                       &log_likelihood};
     const bool single = data.single_pass && suits_single();
-    if (!(single ? data.single_pass(data.panels, model, sums) : data.pass(rows, model, sums)))
-      return std::numeric_limits<double>::quiet_NaN();
+    const int n_parts = parts_of(rows.n_rows, k_, d_);
+    const auto add = [&](int part, const Sums& sums) {
+      const auto [begin, end] = range_of(part, n_parts, rows.n_rows);
+      return single ? data.single_pass(between(data.panels, d_, begin, end), model, sums)
+                    : data.pass(between(rows, begin, end), model, sums);
+    };
+    const double log_likelihood =
+        of_parts(data.crew, n_parts, form_ == TIED ? nullptr : &second_, add);
     if (form_ == TIED) second_from_total(total);
+    return log_likelihood;
+  }
+
+  // Add the sums of parts of some rows, in order; returns their log-likelihood, NaN if
+  // add(part, sums) is false for one.
+  template <typename Add>
+  double of_parts(Crew* crew, int n_parts, Vector* second, const Add& add) {
+    const std::size_t n_second = second ? second->size() : 0, n_first = first_.size();
+    const std::size_t n_sums = k_ + n_first + n_second + 1;
+    Vector all(n_parts * n_sums);
+    std::atomic<bool> good{true};
+    for_each_part(crew, n_parts, [&](int part) {
+      double *count = all.data() + part * n_sums, *first = count + k_, *rest = first + n_first;
+      if (!add(part, Sums{count, first, second ? rest : nullptr, rest + n_second}))
+        good.store(false, std::memory_order_relaxed);
+    });
+    if (!good) return std::numeric_limits<double>::quiet_NaN();
+    double log_likelihood = 0;
+    for (auto from = all.cbegin(); from != all.cend(); ++from) {
+      for (double& sum : count_) sum += *from++;
+      for (double& sum : first_) sum += *from++;
+      for (std::size_t i = 0; i < n_second; ++i) (*second)[i] += *from++;
+      log_likelihood += *from;
+    }
     return log_likelihood;
   }
 
@@ -210,10 +239,14 @@ class State {
       spread[i] = values_[form_ == SPHERICAL ? i / d_ : i % size()];
     for (int c = 0; c < k_; ++c) log_weights[c] = std::log(weights_[c]);
     const Model model = {k_, d_, means_.data(), spread.data(), log_weights.data(), nullptr};
-    double log_likelihood = 0;
-    const Sums sums = {count_.data(), first_.data(), second.data(), &log_likelihood};
-    if (data.pass_with_holes(data.with_holes, model, data.holes, sums) != DONE)
-      return std::numeric_limits<double>::quiet_NaN();
+    const int n_parts = parts_of(data.with_holes.n_rows, k_, d_);
+    const std::vector<PartOfHoles> holes = parts_of(data.holes, data.with_holes.n_rows, n_parts);
+    const auto add = [&](int part, const Sums& sums) {
+      const auto [begin, end] = range_of(part, n_parts, data.with_holes.n_rows);
+      const Rows rows = between(data.with_holes, begin, end);
+      return data.pass_with_holes(rows, model, holes[part].view(data.holes, d_), sums) == DONE;
+    };
+    const double log_likelihood = of_parts(data.crew, n_parts, &second, add);
     for (std::size_t i = 0; i < second.size(); ++i)
       second_[form_ == SPHERICAL ? i / d_ : i % size()] +=
           form_ == SPHERICAL ? second[i] / d_ : second[i];
