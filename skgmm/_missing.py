@@ -168,7 +168,7 @@ class HolesSource:
     # ---- steps in one call ------------------------------------------------
     climb = ArraySource.climb
     leap = ArraySource.leap
-    _in_one_call = ArraySource._in_one_call
+    _n_sharing = ArraySource._n_sharing
     takes_one_call = ArraySource.takes_one_call
     _work_of_steps = ArraySource._work_of_steps
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import chain
 from math import prod
 
 import numpy as np
@@ -134,18 +133,15 @@ class ArraySource:
         work = self._work_of_steps(means, form, n_steps)
         data = self._of_steps(form, noise)
 
-        def batch(chosen, crew=None):
-            some = [array[chosen].copy() for array in starts]
-            return kernels.climb(data, some, terms, n_steps, of_moments, single, crew)
-
-        # Each is worth a thread, or all together are not worth one; or threads share the
-        # passes of the only one.
-        n_threads = _threads.n_threads() if work > kernels.WORK_OF_A_THREAD else 1
-        if n_threads == 1 or n_starts == 1:
-            ends = self._in_one_call(partial(batch, slice(None)), means, n_threads)
-        else:
-            each = [slice(r, r + 1) for r in range(n_starts)]
-            ends = chain.from_iterable(_threads.ordered_map(batch, each))
+        # Threads share the starts, or the passes of the only one.
+        n = n_starts if work > kernels.WORK_OF_A_THREAD else 1
+        n = _threads.at_most(n if n_starts > 1 else self._n_sharing(means))
+        ends, size = [], max(n, int(_WORK_OF_A_CALL / max(work, 1)))
+        for begin in range(0, n_starts, size):
+            some = [array[begin : begin + size] for array in starts]
+            options = terms, n_steps, of_moments, single
+            call = partial(kernels.climb, data, some, *options)
+            ends += _threads.with_crew(call, kernels.Crew, n)
         return [(_mixture(end, form, totals, noise), totals) for end, totals in ends]
 
     def leap(self, start, form, terms, n_passes, tol, *, noise=None):
@@ -156,15 +152,14 @@ class ArraySource:
         if not self.takes_one_call(start[1], form, n_passes):
             return None, np.zeros(0), False
         data = self._of_steps(form, noise)
-        leap = partial(kernels.leap, data, start, terms, n_passes, tol)
-        end, totals, converged = self._in_one_call(leap, start[1], _threads.n_threads())
+        call = partial(kernels.leap, data, start, terms, n_passes, tol)
+        n = _threads.at_most(self._n_sharing(start[1]))
+        end, totals, converged = _threads.with_crew(call, kernels.Crew, n)
         return _mixture(end, form, totals, noise), totals, converged
 
-    def _in_one_call(self, call, means, n_threads):
-        """Return ``call(crew)``, of threads that share passes if these are worth it."""
-        worth = len(means) * self.work / kernels.WORK_OF_A_PART
-        n = int(min(n_threads, worth))
-        return _threads.with_crew(call, kernels.Crew(), n) if n > 1 else call(None)
+    def _n_sharing(self, means):
+        """Return how many threads have enough to do when they share a pass."""
+        return int(len(means) * self.work / kernels.WORK_OF_A_PART)
 
     def takes_one_call(self, means, form, n_steps):
         """Tell whether so many steps may be made in one call.

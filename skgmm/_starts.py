@@ -301,9 +301,9 @@ class _Cluster:
     def of(cls, rows, weight, members):
         rows, weight = rows[members], weight[members]
         centred = rows - weight @ rows / weight.sum()
-        # Rounding moves equal rows from their mean.
-        varies = np.any(rows != rows[0])
-        spread = float(np.einsum("i,ij,ij", weight, centred, centred)) if varies else 0.0
+        spread = float(np.einsum("i,ij,ij", weight, centred, centred))
+        if np.all(rows == rows[0]):  # rounding moves them from their mean
+            spread = 0.0
         return cls(members, centred, weight, spread)
 
 

@@ -50,23 +50,25 @@ def ordered_map(function, items, *, pool="passes"):
                 future.cancel()
 
 
-def with_crew(function, crew, n):
-    """Return ``function(crew)``, computed by n threads that share its passes.
+def with_crew(function, make_crew, n):
+    """Return ``function(crew)``, computed by n threads that share its work.
 
-    The calling one sleeps: where it went on, others that were woken would often wait for
-    its core.
+    There is no crew if that is a single one.  The calling thread sleeps: where it went
+    on, others that were woken would often wait for its core, milliseconds (measured).
 
     Parameters
     ----------
     function : callable
-    crew : Crew
+    make_crew : callable or None
         See `kernels.Crew`.
     n : int
     """
-    pool = _pool(n, "passes")
+    if n == 1 or make_crew is None:
+        return function(None)
+    crew, pool = make_crew(), _pool(n, "passes")
     # Before its helpers: who helps waits for nobody who is not under way.
     result = pool.submit(_inside, function, crew)
-    helpers = [pool.submit(_inside, type(crew).help, crew) for _ in range(n - 1)]
+    helpers = [pool.submit(_inside, make_crew.help, crew) for _ in range(n - 1)]
     try:
         return result.result()
     finally:
@@ -113,6 +115,11 @@ def n_threads():
     if openmp.isdigit():
         limits.append(int(openmp))
     return max(1, min(limits))
+
+
+def at_most(n):
+    """Return n, or the number of threads if that is less; at least one."""
+    return max(1, min(n, n_threads())) if n > 1 else 1
 
 
 _here = threading.local()

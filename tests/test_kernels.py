@@ -670,19 +670,20 @@ def test_threads_that_share_passes_change_nothing(code, holes, monkeypatch):
     )
     arrays = start.weights, start.means, start.covariances.values
     data, ends = (arrays, problem.family.form, problem.terms), []
-    with_crew, crews = _threads.with_crew, []
+    pool, sizes = _threads._pool, []
 
-    def noted(function, crew, n):
-        crews.append(n)
-        return with_crew(function, crew, n)
+    def noted(n, name):
+        sizes.append(n)
+        return pool(n, name)
 
-    monkeypatch.setattr(_threads, "with_crew", noted)
+    monkeypatch.setattr(_threads, "_pool", noted)
     for n_threads in (1, 2, 5):
         monkeypatch.setattr(_threads, "n_threads", lambda n=n_threads: n)
+        sizes.clear()
         steps = in_one_call(problem, start, 20)
         leaps = problem.source.leap(*data, 30, 1e-6)
         ends.append([steps[1], steps[0].means, leaps[1], leaps[0].covariances.values])
-    assert crews == [2, 2, 5, 5]
+        assert sizes == (n_threads > 1) * [n_threads, n_threads]
     for others in ends[1:]:
         for with_more, with_one in zip(others, ends[0], strict=True):
             np.testing.assert_array_equal(with_more, with_one)

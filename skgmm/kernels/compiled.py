@@ -28,7 +28,7 @@ moments = reference.moments
 
 # Multiplications that are worth being handed to a thread: a fraction of a millisecond.
 WORK_OF_A_THREAD = 1e6
-# Those of a pass that are worth being shared by threads, which a `Crew` helps with.
+# Those of a pass that several threads share: that which is worth being a thread's part.
 WORK_OF_A_PART, Crew = 2e5, _compiled.Crew
 
 # Whether steps in single precision are faster than others.
@@ -160,6 +160,7 @@ def climb(data, starts, terms, n_steps, of_moments, single, crew):
     """See `reference.climb`."""
     if not _climbs(data, terms):
         return [(None, np.zeros(0)) for _ in starts[0]]
+    starts = [array.copy() for array in starts]
     task = _task(data, starts, terms, crew)
     objectives = np.empty((len(starts[0]), n_steps + 1))
     made = np.empty(len(objectives), dtype=np.int64)

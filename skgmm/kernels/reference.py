@@ -170,7 +170,8 @@ def climb(data, starts, terms, n_steps, of_moments, single, crew):
         Whether densities and products of single precision will do, as in a search:
         they halve the time of a pass.  Log-likelihoods have six digits then.
     crew : Crew or None
-        Threads that share each pass, see `_threads.crew`; results do not depend on it.
+        Threads that share the starts, or the passes of a single one, see
+        `_threads.with_crew`; results do not depend on it.
 
     Returns
     -------

@@ -25,6 +25,7 @@
 #include "interface.hpp"
 #include "matrices.hpp"
 #include "partition.hpp"
+#include "parts.hpp"
 
 namespace nb = nanobind;
 using AnyRows = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
@@ -357,9 +358,12 @@ static void climb_rows(const std::string& isa, FamilyOf of, AnyRows rows, Weight
     task.data.panels = in_single.emplace(passes, task.data.rows).panels;
     if (task.data.panels.values) task.data.single_pass = passes.statistics[task.family.form()];
   }
-  for (std::size_t run = 0; run < task.n_runs; ++run)
+  // A crew shares the runs, or the passes of the only one.
+  if (task.n_runs > 1) task.data.crew = nullptr;
+  for_each_part(task.n_runs > 1 ? crew : nullptr, int(task.n_runs), [&](int run) {
     made.data()[run] = climb(task.data, task.family, task.regularisation, task.of(run),
                              of_moments, int(room) - 1, objectives.data() + run * room);
+  });
 }
 
 // Leaps: see climb.hpp; objectives has room for one more than the passes.
