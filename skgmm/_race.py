@@ -310,17 +310,17 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
         If no candidate can be climbed from.
     """
     order = outwards(field, field.sphered)
+    weight = field.weight[order]
 
     def partitioned(rows, into_parts):
-        z = np.ascontiguousarray(rows[order])
-        labels = np.empty(len(z), dtype=np.intp)
-        labels[order] = into_parts(z, field.weight[order], n_components, rng)
+        labels = np.empty(len(rows), dtype=np.intp)
+        labels[order] = into_parts(rows, weight, n_components, rng)
         return labels
 
     def starts(partitions):
         return field.begin([moments_of(labels) for labels in partitions])
 
-    metrics = field.coordinates, field.sphered
+    metrics = field.coordinates[order], field.sphered[order]
     runs, errors = starts(
         [partition, *(partitioned(rows, _clusters) for rows in metrics)]
     )
@@ -329,7 +329,7 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.cloud.centred, within)
-    runs += starts([partitioned(rows, _clusters)])[0]
+    runs += starts([partitioned(rows[order], _clusters)])[0]
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
         runs += starts(more)[0]
