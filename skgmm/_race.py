@@ -192,6 +192,10 @@ class Field:
         """Tell whether a run has no component that is degenerate, or nearly so."""
         return self._health(run) == (0, True)
 
+    def has_collapsed(self, run):
+        """Tell whether a run has a degenerate component, such as a fit reports."""
+        return bool(self.problem.degenerate_of(run.mixture, self._count(run.mixture)))
+
     def empty(self, run):
         """Tell of each component whether it has no rows."""
         return self.problem.empty(self._count(run.mixture))
@@ -310,17 +314,17 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
         If no candidate can be climbed from.
     """
     order = outwards(field, field.sphered)
-    weight = field.weight[order]
 
     def partitioned(rows, into_parts):
-        labels = np.empty(len(rows), dtype=np.intp)
-        labels[order] = into_parts(rows, weight, n_components, rng)
+        z = np.ascontiguousarray(rows[order])
+        labels = np.empty(len(z), dtype=np.intp)
+        labels[order] = into_parts(z, field.weight[order], n_components, rng)
         return labels
 
     def starts(partitions):
         return field.begin([moments_of(labels) for labels in partitions])
 
-    metrics = field.coordinates[order], field.sphered[order]
+    metrics = field.coordinates, field.sphered
     runs, errors = starts(
         [partition, *(partitioned(rows, _clusters) for rows in metrics)]
     )
@@ -329,7 +333,7 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.cloud.centred, within)
-    runs += starts([partitioned(rows[order], _clusters)])[0]
+    runs += starts([partitioned(rows, _clusters)])[0]
     if n_components < 3 or not _agree(runs):
         more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
         runs += starts(more)[0]
@@ -473,9 +477,15 @@ def refined(field, mixture, n_swaps):
     return _end(field, path) if path[1:] else None
 
 
-def raced_further(field, mixture, n_swaps):
-    """Return what the winner of a race on fewer rows leads to, refined again."""
-    return _end(field, _path_from(field, mixture, n_swaps))
+def raced_further(field, mixture, n_swaps, *, always=True):
+    """Return what the winner of a race on fewer rows leads to, refined again.
+
+    If not ``always``, it is refined only where it collapses.
+    """
+    run = field.finished(_at(field, mixture))
+    if always or field.has_collapsed(run):
+        return _end(field, refine(field, run, n_swaps))
+    return _ordered(field, run.mixture)
 
 
 def _path_from(field, mixture, n_swaps):

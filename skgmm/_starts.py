@@ -14,10 +14,12 @@ from ._warnings import warn
 # the former for many models together: the best of them is found all the same.
 _SAMPLE, ROWS_OF_A_MEAN, SHARE_OF_MODELS = 5000, 50, 0.5
 
-# The part of many rows on which the winner is refined again, and how many at most, if
-# these are at least twice those of the race: on a small sample optima that differ by
-# hundreds in the log-likelihood of all rows may look alike.
-_SHARE, _MORE, _TIMES = 0.1, 50_000, 2
+# Of fewer rows the winner is run to its end on all, and refined there if it collapses:
+# a component that is healthy on a sample may shrink to a few other rows.  Of more it
+# is refined on a part, so many at most, if these are at least twice those of the race:
+# on a small sample optima that differ by hundreds in the log-likelihood of all rows may
+# look alike.
+_ALL, _SHARE, _MORE, _TIMES = 100_000, 0.1, 50_000, 2
 
 # Random moves of a further start, for each swap that is tried.
 MOVES = 8
@@ -136,7 +138,8 @@ def from_race(n_swaps):
         larger = larger_sample(problem, sample, n_components, rng)
         if larger is sample:
             return won
-        return raced_further(Field.of(problem, larger), won, n_swaps)
+        on_all = len(larger.rows) == len(problem.source.rows)
+        return raced_further(Field.of(problem, larger), won, n_swaps, always=not on_all)
 
     return propose
 
@@ -163,11 +166,13 @@ def sample_of(problem, n_components, rng, share=1.0):
 
 
 def larger_sample(problem, sample, n_components, rng):
-    """Return a larger sample on which the winner is refined, or the one of the race."""
-    source = problem.source
-    n_rows = int(min(len(source.rows) * _SHARE, _MORE))
+    """Return a larger sample to go on with, or the one of the race."""
+    source, least = problem.source, 1
+    n_rows = len(source.rows)
+    if n_rows >= _ALL:
+        n_rows, least = int(min(n_rows * _SHARE, _MORE)), _TIMES
     times = n_rows / len(sample.rows)
-    if times < _TIMES or is_large(sample, times * n_components):
+    if times == 1 or times < least or is_large(sample, times * n_components):
         return sample
     return source.sample(n_rows, rng)
 

@@ -358,6 +358,7 @@ def test_acceleration_and_noise_with_holes():
 @pytest.mark.parametrize("rows", [CASE.X, holed()])
 def test_starts_that_are_refined_on_more_rows(rows, monkeypatch):
     monkeypatch.setattr("skgmm._starts._SAMPLE", 100)
+    monkeypatch.setattr("skgmm._starts._ALL", 200)
     options = {"n_swaps": 4, "init_params": "auto"}
     assert_same(fitted(array(rows), **options), fitted(rows, **options))
 

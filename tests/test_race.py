@@ -306,6 +306,7 @@ def test_components_of_a_sample_are_judged_by_its_rows():
 def test_a_race_on_a_small_sample_goes_on_on_a_larger_one(seed, monkeypatch):
     """On few rows other optima look as good: fits would differ by 100 and more."""
     monkeypatch.setattr(skgmm._starts, "_SAMPLE", 500)
+    monkeypatch.setattr(skgmm._starts, "_ALL", 10_000)
     X, _ = Truth.random(seed, 5, 4, 1.2).sample(20_000, seed)
     mixtures = [
         GaussianMixture(5, covariance_type="spherical", random_state=state).fit(X)
@@ -315,9 +316,25 @@ def test_a_race_on_a_small_sample_goes_on_on_a_larger_one(seed, monkeypatch):
     assert max(heights) - min(heights) < 1.0
 
 
+@pytest.mark.parametrize("seed", [18, 20, 24, 43])
+def test_what_collapses_on_all_rows_is_refined_there(seed, monkeypatch):
+    """A component that is healthy on the sample shrinks to a few other rows."""
+    monkeypatch.setattr(skgmm._starts, "_SAMPLE", 300)
+    rng = np.random.default_rng(seed)
+    centres = 2.0 * rng.normal(size=(8, 3))
+    X = centres[rng.integers(8, size=3000)] + rng.normal(size=(3000, 3))
+    mixture = GaussianMixture(8, random_state=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Field, "has_collapsed", lambda field, run: False)
+        assert clone(mixture).fit(X).degenerate_
+    assert not mixture.fit(X).degenerate_
+    assert mixture.converged_
+
+
 @pytest.mark.parametrize("given", ["holes", "noise", "no swaps", "two components"])
 def test_a_larger_sample_of_any_kind(given, monkeypatch):
     monkeypatch.setattr(skgmm._starts, "_SAMPLE", 300)
+    monkeypatch.setattr(skgmm._starts, "_ALL", 3000)
     X = case(0, 3, 2, n_rows=8000, distance=3.0).X
     if given == "holes":
         X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
@@ -327,9 +344,9 @@ def test_a_larger_sample_of_any_kind(given, monkeypatch):
     sizes = []
     raced_further = skgmm._starts.raced_further
 
-    def noted(field, *rest):
+    def noted(field, *rest, **options):
         sizes.append(len(field.rows))
-        return raced_further(field, *rest)
+        return raced_further(field, *rest, **options)
 
     monkeypatch.setattr(skgmm._starts, "raced_further", noted)
     best = clone(mixture).fit(X)
