@@ -294,8 +294,8 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     Candidates are a partition that is given, and k-means in the coordinates of the
     field, in the metric of the scatter of all rows, and in that of the scatter within
     the components of the best candidate so far.  If the best two do not agree, or
-    components are too few for swaps, the cells of random rows join them.  Then see
-    `winner`.
+    components are too few for swaps, the cells of random rows join them; half as many if
+    all agree.  Then see `winner`.
 
     Parameters
     ----------
@@ -334,8 +334,10 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.cloud.centred, within)
     runs += starts([partitioned(rows, _clusters)])[0]
-    if n_components < 3 or not _agree(runs):
-        more = [partitioned(metrics[i % 2], _cells) for i in range(N_MORE)]
+    if n_components < 3 or _n_agreeing(runs) < 2:
+        all_agree = 1 < _n_agreeing(runs) == len(runs)
+        n_more = N_MORE // 2 if all_agree else N_MORE
+        more = [partitioned(metrics[i % 2], _cells) for i in range(n_more)]
         runs += starts(more)[0]
     return winner(field, runs, n_swaps)
 
@@ -408,10 +410,10 @@ def _cells(rows, weight, n_components, rng):
     return cells(rows, draw(weight, n_components, rng))
 
 
-def _agree(runs):
-    """Tell whether the best two runs seem to lead to the same optimum."""
-    ends = sorted(run.promise for run in runs)
-    return len(ends) > 1 and ends[-1] - ends[-2] < SAME
+def _n_agreeing(runs):
+    """Return how many of the runs seem to lead to the same optimum as the best one."""
+    ends = [run.promise for run in runs]
+    return sum(max(ends) - end < SAME for end in ends)
 
 
 def _distinct(runs):
