@@ -11,8 +11,8 @@ from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture, Mixtures
 from .forms import NotPositiveDefinite
 
-# Steps of EM that all candidates make, then the better half of them, and its half.
-STEPS = (10, 20, 40)
+# Steps of EM that all candidates make, then the best third of them, and its third.
+STEPS, LEFT = (10, 20, 40), 3
 # Further candidates where the first ones disagree.
 N_MORE = 8
 # The winner leaps until so little is left to gain, for so many passes at most.
@@ -294,8 +294,8 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     Candidates are a partition that is given, and k-means in the coordinates of the
     field, in the metric of the scatter of all rows, and in that of the scatter within
     the components of the best candidate so far.  If the best two do not agree, or
-    components are too few for swaps, the cells of random rows join them; half as many if
-    all agree.  Then see `winner`.
+    components are too few for swaps, the cells of random rows join them, half as many
+    if all agree.  Then see `winner`.
 
     Parameters
     ----------
@@ -356,16 +356,16 @@ def _no_start(field, errors):
 def winner(field, runs, n_swaps):
     """Return the mixture of the best of some runs that have just begun.
 
-    The better half makes more steps, and its better half again; then the best one
-    without degenerate components is run to its end, and refined.
+    The best third makes more steps, and its best third again; then the best one without
+    degenerate components is run to its end, and refined.
     """
     left = []
     for steps in STEPS[1:]:
         runs = _distinct(runs)
         if len(runs) == 1:
             break
-        half = (len(runs) + 1) // 2
-        runs, left = runs[:half], runs[half:] + left
+        n_best = -(-len(runs) // LEFT)
+        runs, left = runs[:n_best], runs[n_best:] + left
         further = field.advance(runs, steps)
         runs = [more or run for run, more in zip(runs, further, strict=True)]
     path = refine(field, first_healthy(field, _distinct(runs) + left), n_swaps)
