@@ -34,9 +34,9 @@ SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
-# In the race a component needs so many times the rows and the variance that keep it
+# Before its end a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
-MARGIN = 2.0
+MARGIN = 1.5
 # Rows from which steps in single precision, and those of the best run once more in
 # double, take less time than all in double.
 SINGLE_FROM = 500
@@ -57,11 +57,14 @@ class Run:
         The objective of the start and after each step.
     begin_again : callable, optional
         ``begin_again() -> Mixture or Statistics``: where it began, if steps led here.
+    ended : bool
+        Whether hardly anything is left to gain.
     """
 
     mixture: Mixture
     trail: tuple
     begin_again: object = None
+    ended: bool = False
 
     @property
     def objective(self):
@@ -207,10 +210,11 @@ class Field:
         none is told by these rows alone, to which a component may have adapted.
         """
         if self not in run.health:
-            count = self._count(run.mixture)
+            count, judges = self._count(run.mixture), self._judges
+            margin = 1.0 if run.ended and len(judges) == 1 else MARGIN
             numbers = [
-                len(problem.degenerate_of(run.mixture, count, MARGIN))
-                for problem in self._judges
+                len(problem.degenerate_of(run.mixture, count, margin))
+                for problem in judges
             ]
             run.health[self] = -numbers[0], numbers[-1] == 0
         return run.health[self]
@@ -285,7 +289,7 @@ class Field:
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
         mixture, objectives = self.problem.leaps(self.again(run), tol, passes)
-        return Run(mixture, (*run.trail[:-1], *objectives))
+        return Run(mixture, (*run.trail[:-1], *objectives), ended=True)
 
 
 def race(field, n_components, partition, moments_of, n_swaps, rng):
