@@ -6,9 +6,11 @@ from functools import cached_property, partial
 import numpy as np
 
 from . import kernels
+from ._clumps import clumps
 from ._em import ALL_NOISE, Problem, StartFailed, still_to_gain
 from ._kmeans import cells, draw, kmeans, seeds
 from ._mixture import Mixture, Mixtures
+from ._statistics import Statistics
 from .forms import NotPositiveDefinite
 
 # Steps of EM that all candidates make, then the best third of them, and its third.
@@ -31,10 +33,14 @@ NESTED = 1.75, 0.25
 # gains, over what a deletion loses at first sight, below which no swap was ever seen to
 # gain.
 SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
+# Rows from which clumps are looked for: fewer hide none from splits; how many of them a
+# component is put on, where it gains most at first sight; and how many times as much it
+# has to gain on a sample.
+CLUMPS_FROM, CLUMPS, ON_SAMPLE = 500, 6, 3.0
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
-# Before its end a component needs so many times the rows and the variance that keep it
+# In the race a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
 MARGIN = 1.5
 # Rows from which steps in single precision, and those of the best run once more in
@@ -57,14 +63,11 @@ class Run:
         The objective of the start and after each step.
     begin_again : callable, optional
         ``begin_again() -> Mixture or Statistics``: where it began, if steps led here.
-    ended : bool
-        Whether hardly anything is left to gain.
     """
 
     mixture: Mixture
     trail: tuple
     begin_again: object = None
-    ended: bool = False
 
     @property
     def objective(self):
@@ -181,6 +184,16 @@ class Field:
             found = known[form, self.problem.source] = form.coordinates(*data)
         return found
 
+    @cached_property
+    def order(self):
+        """An order of the rows that they had before: see `outwards`."""
+        return outwards(self, self.sphered)
+
+    @property
+    def own_weight(self):
+        """The weights (m,) of the rows, 1 for each observation among them."""
+        return self.weight * (self.problem.source.n_observations / self.weight.sum())
+
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
         return self._health(run), run.objective
@@ -210,22 +223,24 @@ class Field:
         none is told by these rows alone, to which a component may have adapted.
         """
         if self not in run.health:
-            count, judges = self._count(run.mixture), self._judges
-            margin = 1.0 if run.ended and len(judges) == 1 else MARGIN
+            count = self._count(run.mixture)
             numbers = [
-                len(problem.degenerate_of(run.mixture, count, margin))
-                for problem in judges
+                len(problem.degenerate_of(run.mixture, count, MARGIN))
+                for problem in self._judges
             ]
             run.health[self] = -numbers[0], numbers[-1] == 0
         return run.health[self]
 
+    @property
+    def is_sample(self):
+        """Whether there are other rows than these."""
+        return self.problem.observations != self.problem.source.n_observations
+
     @cached_property
     def _judges(self):
         """The problem and, where it is on a sample, the same on these rows alone."""
-        whole = self.problem
-        if whole.observations == whole.source.n_observations:
-            return [whole]
-        return [whole, replace(whole, n_observations=None)]
+        alone = [replace(self.problem, n_observations=None)] if self.is_sample else []
+        return [self.problem, *alone]
 
     def _count(self, mixture):
         problem = self.problem
@@ -289,7 +304,7 @@ class Field:
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
         """Return a run at its end, or nearly."""
         mixture, objectives = self.problem.leaps(self.again(run), tol, passes)
-        return Run(mixture, (*run.trail[:-1], *objectives), ended=True)
+        return Run(mixture, (*run.trail[:-1], *objectives))
 
 
 def race(field, n_components, partition, moments_of, n_swaps, rng):
@@ -317,7 +332,7 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     StartFailed, NotPositiveDefinite
         If no candidate can be climbed from.
     """
-    order = outwards(field, field.sphered)
+    order = field.order
 
     def partitioned(rows, into_parts):
         z = np.ascontiguousarray(rows[order])
@@ -452,16 +467,21 @@ def _ordered(field, mixture):
 
 
 def refine(field, run, n_swaps):
-    """Return the runs, the best one last, that moving components leads to.
+    """Return the runs, the best one last, that splits and deletions lead to."""
+    return [run, *_swap(field, run, n_swaps, _split)]
 
-    A swap splits one of the components that gain most by it, deletes one of those that
-    are missed least, and is kept if EM climbs higher from there (Ueda et al. 2000,
-    Neural Comput. 12:2109, merge and split likewise).  The search ends when so many in
-    a row have failed.
+
+def _swap(field, run, n_swaps, grow):
+    """Return the better runs that swaps lead to.
+
+    A swap grows the mixture by a component, deletes one of those that are missed least,
+    and is kept if EM climbs higher from there (Ueda et al. 2000, Neural Comput.
+    12:2109, merge and split likewise).  The search ends when so many in a row have
+    failed.
     """
-    path, swaps, failed = [run], None, 0
+    path, swaps, failed = [], None, 0
     while failed < n_swaps:
-        swaps = swaps or _Swaps.of(field, run)
+        swaps = swaps or _Swaps.of(field, run, grow)
         pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
         if not pairs:
             break
@@ -474,6 +494,92 @@ def refine(field, run, n_swaps):
             path.append(other)
             run, failed, swaps = other, 0, None
     return path
+
+
+def _split(field, run):
+    """Return the runs from a mixture with a component in two, and what each loses.
+
+    See `_grown` and `_losses`.
+    """
+    mixture, empty = run.mixture, field.empty(run)
+    if mixture.n_components < 3 and not empty.any():
+        return [], []
+    shares = _shares(field, mixture)
+    grown = _grown(field, mixture, shares)
+    grown = [None if none else one for one, none in zip(grown, empty, strict=True)]
+    return grown, _losses(shares, field.weight, mixture.weights)
+
+
+def _with_clumps(field, run):
+    """Return the runs from a mixture with one more, on a clump; what each loses."""
+    mixture, family = run.mixture, field.problem.family
+    if len(field.rows) < CLUMPS_FROM or not family.own_volume:
+        return [], []
+    densities, shares = _responsibilities(field, mixture)
+    within = mixture.covariances.average(mixture.weights)
+    rows = family.form.sphered(field.cloud.centred, within)
+    least = MARGIN * (family.rows_needed(mixture.n_features) + 1)
+    labels = np.argmax(shares, axis=1)
+    found = clumps(rows, field.own_weight, labels, field.order, least)
+    losses = _losses(shares, field.weight, mixture.weights)
+    try:
+        parts = _best_parts(field, found, densities, WORTHLESS * losses.min())
+    except NotPositiveDefinite:
+        parts = []
+    more = [_beside(mixture, part) for part in parts]
+    grown = field.climbed(Mixtures.of(more), 2 * SPLIT_STEPS) if more else []
+    least = run.objective + _noise(field, mixture) / field.weight.sum()
+    return [one if one and one.objective > least else None for one in grown], losses
+
+
+def _noise(field, mixture):
+    """Return what a component more has to gain, else it may well fit noise.
+
+    Half its parameters is what it gains on noise, on average; what chance has made in a
+    sample is not there in other rows.
+    """
+    family, (k, d) = field.problem.family, mixture.means.shape
+    gain = 0.5 * (family.n_parameters(k + 1, d) - family.n_parameters(k, d))
+    return gain * (ON_SAMPLE if field.is_sample else 1.0)
+
+
+def _best_parts(field, found, densities, least):
+    """Return a component on that group of rows of each clump on which it gains most.
+
+    Mixtures of one, with its weight among all rows; of those that gain at least so much
+    at first sight, the best.
+    """
+    if not found:
+        return []
+    source, form = field.problem.source, field.problem.family.form
+    groups = [group for of_clump in found for group in of_clump]
+    which = np.concatenate(groups)
+    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    rows, weight = field.rows[which], source.sample_weight[which]
+    frame = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+    sums = kernels.class_moments(rows, weight, *frame, labels, len(groups), form)
+    count, means, second = sums
+    statistics = Statistics(count, np.zeros_like(means), second, 0.0, means, form)
+    parts, weights = field.problem.maximisation(statistics), count / source.total_weight
+    parts = replace(parts, weights=weights)
+    together, logs = kernels.log_responsibilities(rows, parts)
+    own = together + logs[np.arange(len(rows)), labels]
+    gains = np.bincount(labels, field.weight[which] * (own - densities[which]))
+    clump = np.repeat(np.arange(len(found)), [len(of_clump) for of_clump in found])
+    best = [max(np.flatnonzero(clump == c), key=gains.item) for c in range(len(found))]
+    best = sorted((b for b in best if gains[b] > least), key=lambda b: -gains[b])
+    return [replace(parts.take([b]), weights=weights[[b]]) for b in best[:CLUMPS]]
+
+
+def _beside(mixture, part):
+    """Return a mixture with one component more."""
+    share = part.weights[0]
+    weights = np.append((1.0 - share) * mixture.weights, share)
+    means = np.concatenate([mixture.means, part.means])
+    covariances = mixture.covariances
+    values = np.concatenate([covariances.values, part.covariances.values])
+    covariances = covariances.known(values, *means.shape)
+    return Mixture(weights, means, covariances, mixture.noise)
 
 
 def refined(field, mixture, n_swaps):
@@ -510,11 +616,11 @@ def wander(field, won, best, n_moves, rng):
     A move puts a component at a random row, with the average covariance or a quarter
     of it, instead of one that is not much missed, and is kept if EM climbs higher from
     there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
-    so many in a row have failed.
+    so many in a row have failed.  Before, components are moved to clumps.
     """
     run = field.best([_at(field, one) for one in (won, best) if one])
-    failed = 0
-    path = [run]
+    path = [run, *_swap(field, run, SWAPS, _with_clumps)]
+    run, failed = path[-1], 0
     while failed < n_moves:
         losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
         size = min(SWAPS, n_moves - failed)
@@ -557,9 +663,9 @@ class _Swaps:
     field : Field
     run : Run
     grown : list of Run or None
-        With each component in two; the second half comes last.
+        With one component more.
     pairs : list of tuple (int, int)
-        Components to delete and to split, the most promising first.
+        Components to delete, and which of the grown ones, most promising first.
     """
 
     field: Field
@@ -568,30 +674,29 @@ class _Swaps:
     pairs: list
 
     @classmethod
-    def of(cls, field, run):
-        mixture, empty = run.mixture, field.empty(run)
-        if mixture.n_components < 3 and not empty.any():
-            return cls(field, run, [], [])
-        shares = _shares(field, mixture)
-        losses = _losses(shares, field.weight, mixture.weights)
-        grown = _grown(field, mixture, shares)
+    def of(cls, field, run, grow):
+        """Return the swaps with what ``grow(field, run)`` gives."""
+        grown, losses = grow(field, run)
         gains = [one.objective - run.objective if one else -np.inf for one in grown]
         gains = field.weight.sum() * np.array(gains)
-        return cls(field, run, grown, _pairs(gains, losses, empty))
+        pairs = _pairs(gains, losses, field.empty(run)) if any(grown) else []
+        if grow is _split:
+            pairs = [pair for pair in pairs if pair[0] != pair[1]]
+        return cls(field, run, grown, pairs)
 
     def swapped(self, pairs):
         """Return runs from swapped mixtures, those that promise something."""
         begun = [self._begun(*pair) for pair in pairs]
         return _promising(self.field, [run for run in begun if run], self.run)
 
-    def _begun(self, deleted, split):
+    def _begun(self, deleted, added):
         """Return the run from the swapped mixture, None if this would be empty."""
-        mixture = _without(self.grown[split].mixture, deleted)
-        begin_again = partial(self._begin_again, deleted, split)
+        mixture = _without(self.grown[added].mixture, deleted)
+        begin_again = partial(self._begin_again, deleted, added)
         return mixture and Run(mixture, (-np.inf,), begin_again)
 
-    def _begin_again(self, deleted, split):
-        return _without(self.field.again(self.grown[split]), deleted)
+    def _begin_again(self, deleted, added):
+        return _without(self.field.again(self.grown[added]), deleted)
 
 
 def _without(mixture, deleted):
@@ -612,7 +717,8 @@ def _promising(field, runs, best):
         least = best.objective - slack if healthy else -np.inf
         runs = [run for run in further if run.promise >= least]
         slack = 0.0
-    return runs
+    # What has collapsed by now is no better in the end.
+    return [run for run in runs if not (healthy and field.has_collapsed(run))]
 
 
 def _best_end(field, runs):
@@ -636,11 +742,17 @@ def splits(field, mixture, n_components, most=3):
 
 def _shares(field, mixture):
     """Return the responsibilities (m, K) of the rows."""
+    return _responsibilities(field, mixture)[1]
+
+
+def _responsibilities(field, mixture):
+    """Return the log-densities (m,) and the responsibilities (m, K) of the rows."""
     densities, logs = kernels.log_responsibilities(field.rows, mixture)
     logs[~np.isfinite(densities)] = -np.inf
     if mixture.noise is not None:
-        logs += mixture.noise.mixed(field.rows, densities)[1][:, np.newaxis]
-    return np.exp(logs)
+        densities, gaussian, _ = mixture.noise.mixed(field.rows, densities)
+        logs += gaussian[:, np.newaxis]
+    return densities, np.exp(logs)
 
 
 def _grown(field, mixture, shares):
@@ -669,18 +781,17 @@ def _losses(shares, weight, weights):
 
 
 def _pairs(gains, losses, empty):
-    """Return pairs of components to delete and to split, the most promising first.
+    """Return pairs of what to delete and what to add, the most promising first.
 
-    What is ``empty`` is not split, and deleted for any split.
+    What is ``empty`` is deleted for anything.
     """
-    gains = np.where(empty, -np.inf, gains)
     losses = np.where(empty, -np.inf, losses)
-    split = [k for k in np.argsort(-gains)[:6] if np.isfinite(gains[k])]
+    added = [k for k in np.argsort(-gains)[:6] if np.isfinite(gains[k])]
     pairs = [
         (a + b, int(j), int(k))
         for a, j in enumerate(np.argsort(losses)[:6])
-        for b, k in enumerate(split)
-        if j != k and gains[k] > WORTHLESS * losses[j]
+        for b, k in enumerate(added)
+        if gains[k] > WORTHLESS * losses[j]
     ]
     return [pair[1:] for pair in sorted(pairs)]
 
