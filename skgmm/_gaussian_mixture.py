@@ -119,9 +119,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     n_init : int, default=1
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
-        out.  With 'auto' each further start is a race of its own, and random moves
-        of components, until 8 `n_swaps` of them in a row have failed, from its winner
-        or from the best fit so far.
+        out.  With 'auto' each further start is a race of its own; from its winner or
+        from the best fit so far components are moved to small dense clusters of rows,
+        and to random places, until 8 `n_swaps` moves in a row have failed.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
@@ -141,8 +141,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           seeds, to K random rows, to K draws of a Gaussian.
 
         With more than 5000 rows (or 50 K D, if that is more) the start is made
-        on a random sample of so many; the first one of 'auto' is then refined on a
-        tenth of the rows, up to 50000, if that is at least twice as many.
+        on a random sample of so many.  The first one of 'auto' is then run to its end
+        on all rows, and refined there if a component collapses; from 100000 rows on it
+        is refined on a tenth of them, up to 50000, if that is at least twice as many.
 
         Or one of: labels of shape (n_samples,) with K classes; responsibilities of
         shape (n_samples, K); ``callable(X, n_components, random_state)`` that

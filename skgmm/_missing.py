@@ -168,7 +168,7 @@ class HolesSource:
     # ---- steps in one call ------------------------------------------------
     climb = ArraySource.climb
     leap = ArraySource.leap
-    _n_sharing = ArraySource._n_sharing
+    _n_parts = ArraySource._n_parts
     takes_one_call = ArraySource.takes_one_call
     _work_of_steps = ArraySource._work_of_steps
 

@@ -135,7 +135,7 @@ class ArraySource:
 
         # Threads share the starts, or the passes of the only one.
         n = n_starts if work > kernels.WORK_OF_A_THREAD else 1
-        n = _threads.at_most(n if n_starts > 1 else self._n_sharing(means))
+        n = _threads.at_most(n if n_starts > 1 else self._n_parts(means))
         ends, size = [], max(n, int(_WORK_OF_A_CALL / max(work, 1)))
         for begin in range(0, n_starts, size):
             some = [array[begin : begin + size] for array in starts]
@@ -153,13 +153,13 @@ class ArraySource:
             return None, np.zeros(0), False
         data = self._of_steps(form, noise)
         call = partial(kernels.leap, data, start, terms, n_passes, tol)
-        n = _threads.at_most(self._n_sharing(start[1]))
+        n = _threads.at_most(self._n_parts(start[1]))
         end, totals, converged = _threads.with_crew(call, kernels.Crew, n)
         return _mixture(end, form, totals, noise), totals, converged
 
-    def _n_sharing(self, means):
-        """Return how many threads have enough to do when they share a pass."""
-        return int(len(means) * self.work / kernels.WORK_OF_A_PART)
+    def _n_parts(self, means):
+        """Return in how many parts threads share a pass, roughly."""
+        return kernels.parts_of(len(self.rows), *means.shape)
 
     def takes_one_call(self, means, form, n_steps):
         """Tell whether so many steps may be made in one call.

@@ -35,11 +35,12 @@ name = "numpy" if _passes is reference else "compiled"
 instruction_set = getattr(_passes, "instruction_set", None)
 
 WORK_OF_A_THREAD = _passes.WORK_OF_A_THREAD
-WORK_OF_A_PART, Crew = _passes.WORK_OF_A_PART, _passes.Crew
+Crew = _passes.Crew
 SINGLE = _passes.SINGLE
 statistics = _passes.statistics
 moments = _passes.moments
 class_moments = _passes.class_moments
+parts_of = _passes.parts_of
 climb = _passes.climb
 leap = _passes.leap
 kmeans = _passes.kmeans
@@ -59,7 +60,6 @@ has_holes = holes.has_holes
 __all__ = [
     "LOG_2PI",
     "SINGLE",
-    "WORK_OF_A_PART",
     "WORK_OF_A_THREAD",
     "Crew",
     "Data",
@@ -76,6 +76,7 @@ __all__ = [
     "log_responsibilities",
     "log_responsibilities_with_holes",
     "moments",
+    "parts_of",
     "statistics",
     "statistics_with_holes",
     "whiteners",

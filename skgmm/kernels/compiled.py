@@ -28,8 +28,8 @@ moments = reference.moments
 
 # Multiplications that are worth being handed to a thread: a fraction of a millisecond.
 WORK_OF_A_THREAD = 1e6
-# Those of a pass that several threads share: that which is worth being a thread's part.
-WORK_OF_A_PART, Crew = 2e5, _compiled.Crew
+# In how many parts threads share a pass of so many rows, components and features.
+parts_of, Crew = _compiled.parts_of, _compiled.Crew
 
 # Whether steps in single precision are faster than others.
 SINGLE = True

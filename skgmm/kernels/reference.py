@@ -23,7 +23,7 @@ NEGLIGIBLE = -60 * float(np.log(2.0))
 # Steps that Python makes take turns at the GIL: with less work two threads took 13 to
 # 65 % more processor time than one (measured).
 WORK_OF_A_THREAD = 1e7
-WORK_OF_A_PART, Crew = np.inf, None
+Crew = None
 
 # Doubles in a block.  With the temporaries beside it that is more than an L2 cache: the
 # threads hand each other the GIL between the operations, which small ones spend more
@@ -150,6 +150,11 @@ class Data:
 
 # Whether steps in single precision are faster than others.
 SINGLE = False
+
+
+def parts_of(n_rows, n_components, n_features):
+    """Return in how many parts threads share a pass of several in one call."""
+    return 1
 
 
 def climb(data, starts, terms, n_steps, of_moments, single, crew):

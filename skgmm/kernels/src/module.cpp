@@ -428,6 +428,9 @@ static void logarithms(const std::string& isa, Input x, Output out) {
 
 NB_MODULE(_compiled, m) {
   m.def("supported", &supported);
+  m.def("parts_of", [](int64_t n_rows, int n_components, int n_features) {
+    return parts_of(n_rows, n_components, n_features);
+  });
   nb::class_<Crew>(m, "Crew")
       .def(nb::init<>())
       .def("help", &Crew::help, nb::call_guard<nb::gil_scoped_release>())
