@@ -49,7 +49,7 @@ def clumps(rows, weight, labels, order, least):
 
 
 def _apart(places, excess, radii, centres):
-    """Return the centres of the greatest excess, each out of the others' radii."""
+    """Return the centres of the greatest excess, out of the radii of earlier ones."""
     order = np.argsort(-excess, kind="stable")
     order = order[excess[order] > 0]
     places, radii, chosen = places[order], radii[order], []

@@ -121,7 +121,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         degenerate components before any with some.  A start that fails is left
         out.  With 'auto' each further start is a race of its own; from its winner or
         from the best fit so far components are moved to small dense clusters of rows,
-        and to random places, until 8 `n_swaps` moves in a row have failed.
+        then to random places, until 8 `n_swaps` of these in a row have failed.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments

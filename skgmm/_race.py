@@ -528,7 +528,7 @@ def _with_clumps(field, run):
         parts = []
     more = [_beside(mixture, part) for part in parts]
     grown = field.climbed(Mixtures.of(more), 2 * SPLIT_STEPS) if more else []
-    least = run.objective + _noise(field, mixture) / field.weight.sum()
+    least = run.objective + _noise(field, mixture) / field.own_weight.sum()
     return [one if one and one.objective > least else None for one in grown], losses
 
 
@@ -619,7 +619,7 @@ def wander(field, won, best, n_moves, rng):
     so many in a row have failed.  Before, components are moved to clumps.
     """
     run = field.best([_at(field, one) for one in (won, best) if one])
-    path = [run, *_swap(field, run, SWAPS, _with_clumps)]
+    path = [run, *_swap(field, run, min(SWAPS, n_moves), _with_clumps)]
     run, failed = path[-1], 0
     while failed < n_moves:
         losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)

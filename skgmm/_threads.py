@@ -65,16 +65,17 @@ def with_crew(function, make_crew, n):
     """
     if n == 1 or make_crew is None:
         return function(None)
-    crew, pool = make_crew(), _pool(n, "passes")
-    # Before its helpers: who helps waits for nobody who is not under way.
-    result = pool.submit(_inside, function, crew)
-    helpers = [pool.submit(_inside, make_crew.help, crew) for _ in range(n - 1)]
+    crew, pool, under_way = make_crew(), _pool(n, "passes"), []
     try:
-        return result.result()
+        # Before its helpers: who helps waits for nobody who is not under way.
+        under_way.append(pool.submit(_inside, function, crew))
+        for _ in range(n - 1):
+            under_way.append(pool.submit(_inside, make_crew.help, crew))
+        return under_way[0].result()
     finally:
         crew.dismiss()
-        for one in (result, *helpers):  # after an error, an interrupt, or too late
-            one.cancel()
+        for future in under_way:  # after an error, an interrupt, or too late
+            future.cancel()
 
 
 def chunks(n_rows, means):

@@ -265,6 +265,26 @@ def test_a_crew_is_dismissed(n):
         waiting.result()
 
 
+def test_a_crew_is_dismissed_where_no_thread_can_be_started(monkeypatch):
+    dismissed = []
+
+    class Crew:
+        def help(self):
+            pass
+
+        def dismiss(self):
+            dismissed.append(self)
+
+    class Pool:
+        def submit(self, function, *arguments):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_threads, "_pool", lambda n, name: Pool())
+    with pytest.raises(RuntimeError, match="new thread"):
+        _threads.with_crew(lambda crew: crew, Crew, 2)
+    assert len(dismissed) == 1
+
+
 def _interrupt(crew):
     raise KeyboardInterrupt
 
