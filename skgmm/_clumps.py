@@ -29,7 +29,7 @@ def clumps(rows, weight, labels, order, least):
     labels : ndarray of shape (m,)
         Their components.
     order : ndarray of shape (m,)
-        An order of the rows that they had before.
+        Indices that sort them: in an order that they have wherever they lie in memory.
     least : float
         The weight of the smallest clump.
 

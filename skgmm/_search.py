@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from ._em import Fit, StartFailed, em
+from ._field import Field, outwards
 from ._kmeans import kmeans, seeds
-from ._race import Field, first_healthy, outwards, refined, splits, winner
+from ._moves import refined, splits
+from ._race import first_healthy, winner
 from ._starts import (
     PARTITIONS,
     SHARE_OF_MODELS,

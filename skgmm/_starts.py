@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ._field import Field
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
-from ._race import Field, race, raced_further, wander
+from ._moves import raced_further, wander
+from ._race import race
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made, and for each K D; the share of
@@ -138,8 +140,7 @@ def from_race(n_swaps):
         larger = larger_sample(problem, sample, n_components, rng)
         if larger is sample:
             return won
-        on_all = len(larger.rows) == len(problem.source.rows)
-        return raced_further(Field.of(problem, larger), won, n_swaps, always=not on_all)
+        return raced_further(Field.of(problem, larger), won, n_swaps)
 
     return propose
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-import skgmm._race
+import skgmm._moves
 from skgmm import GaussianMixture
 from skgmm._clumps import clumps
 
@@ -76,7 +76,7 @@ def rare(seed, n_clump=25, spread=0.2, n_rows=2000, d=3):
 
 
 def without_clumps(monkeypatch):
-    monkeypatch.setattr(skgmm._race, "_with_clumps", lambda field, run: ([], []))
+    monkeypatch.setattr(skgmm._moves, "_with_clumps", lambda field, run: ({}, []))
 
 
 @pytest.mark.parametrize("kind", ["complete", "holes", "noise"])

@@ -9,9 +9,10 @@ from strategies import case
 
 from skgmm import GaussianMixture
 from skgmm._degeneracy import empty
+from skgmm._field import Field, Run
 from skgmm._gaussian_mixture import _problem, _source
 from skgmm._mixture import Mixture, Mixtures
-from skgmm._race import Field, Run, refine
+from skgmm._moves import refine
 from skgmm.families import FAMILIES
 
 TYPES = ["full", "tied", "diag", "spherical", "EEV"]

@@ -9,15 +9,16 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from strategies import TYPES, Truth, case
 
-import skgmm._race
+import skgmm._moves
 import skgmm._starts
 from skgmm import GaussianMixture, kernels
 from skgmm._degeneracy import Degenerate
 from skgmm._em import Problem
+from skgmm._field import Field, Run
 from skgmm._frame import Frame
 from skgmm._kmeans import kmeans, seeds
 from skgmm._mixture import Mixture
-from skgmm._race import Field, Run, _longest_axes
+from skgmm._moves import _longest_axes
 from skgmm._regularisation import PseudoObservations
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES
@@ -39,7 +40,7 @@ def test_kmeans_ends_where_that_of_sklearn_does():
 @pytest.mark.parametrize("n_rows", [6, 60])
 @pytest.mark.parametrize("pairs", [0, 10_000])  # a component at a time, or together
 def test_longest_axes(n_rows, pairs, monkeypatch):
-    monkeypatch.setattr(skgmm._race, "_PAIRS", pairs)
+    monkeypatch.setattr(skgmm._moves, "_PAIRS", pairs)
     rng = np.random.default_rng(0)
     rows, mass = rng.normal(size=(n_rows, 9)), rng.uniform(size=(n_rows, 3))
     rows[:, 0] *= 3.0
@@ -344,9 +345,9 @@ def test_a_larger_sample_of_any_kind(given, monkeypatch):
     sizes = []
     raced_further = skgmm._starts.raced_further
 
-    def noted(field, *rest, **options):
+    def noted(field, *rest):
         sizes.append(len(field.rows))
-        return raced_further(field, *rest, **options)
+        return raced_further(field, *rest)
 
     monkeypatch.setattr(skgmm._starts, "raced_further", noted)
     best = clone(mixture).fit(X)

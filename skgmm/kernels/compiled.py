@@ -28,8 +28,10 @@ moments = reference.moments
 
 # Multiplications that are worth being handed to a thread: a fraction of a millisecond.
 WORK_OF_A_THREAD = 1e6
-# In how many parts threads share a pass of so many rows, components and features.
-parts_of, Crew = _compiled.parts_of, _compiled.Crew
+
+# See `reference.parts_of`, and crew.hpp.
+parts_of = _compiled.parts_of
+Crew = _compiled.Crew
 
 # Whether steps in single precision are faster than others.
 SINGLE = True

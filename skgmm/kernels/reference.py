@@ -23,6 +23,8 @@ NEGLIGIBLE = -60 * float(np.log(2.0))
 # Steps that Python makes take turns at the GIL: with less work two threads took 13 to
 # 65 % more processor time than one (measured).
 WORK_OF_A_THREAD = 1e7
+
+# What threads make up that share the passes of one call: here there are none.
 Crew = None
 
 # Doubles in a block.  With the temporaries beside it that is more than an L2 cache: the
@@ -153,7 +155,7 @@ SINGLE = False
 
 
 def parts_of(n_rows, n_components, n_features):
-    """Return in how many parts threads share a pass of several in one call."""
+    """Return in how many parts threads share each of several passes in one call."""
     return 1
 
 

@@ -1,0 +1,427 @@
+"""Moves of components: splits and clumps for what is missed least, random places."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from . import kernels
+from ._clumps import clumps
+from ._field import MARGIN, SAME, Field, Run
+from ._kmeans import draw
+from ._mixture import Mixture, Mixtures
+from ._statistics import Statistics
+from .forms import NotPositiveDefinite
+
+# The best of all leaps until so little is left to gain, so that it does not collapse
+# later, for so many passes at most.
+SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
+# Swaps that are tried at a time; the steps after each; it is given up where it is so
+# far below the best, in units of log-likelihood.
+SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
+# Where the halves of a Gaussian lie that is cut through its mean, in deviations.
+HALF = float(np.sqrt(2 / np.pi))
+# Covariances of two halves of a component, one within the other, over its own: heavy
+# tails, and small clusters within large ones, are found so.
+NESTED = 1.75, 0.25
+# The steps after a component was split, and once more where this gained most; what that
+# gains, over what a deletion loses at first sight, below which no swap was ever seen to
+# gain.
+SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
+# Rows from which clumps are looked for: fewer hide none from splits; how many of them a
+# component is put on, where it gains most at first sight; and how many times as much it
+# has to gain on a sample.
+CLUMPS_FROM, CLUMPS, ON_SAMPLE = 500, 6, 3.0
+# Products of the features of the rows that are all kept for a moment.
+_PAIRS = 2**20
+
+
+def end(field, path):
+    """Return the mixture to which a path leads."""
+    return _ordered(field, _settled(field, path).mixture)
+
+
+def _settled(field, path):
+    """Return the last run of a path at its end, or an earlier one if it collapses."""
+    ends = []
+    for run in reversed(path):
+        ends.append(field.finished(run, SETTLED_TOL, SETTLED_PASSES))
+        if field.is_healthy(ends[-1]):
+            return ends[-1]
+    return field.best(ends)
+
+
+def _ordered(field, mixture):
+    """Return the mixture with its components in the order of their means.
+
+    By the first feature, then the second ...; differences of less than a millionth of
+    a deviation are none.
+    """
+    steps = np.round(1e6 * (mixture.means / field.cloud.deviations))
+    return mixture.take(np.lexsort(steps.T[::-1]))
+
+
+def refine(field, run, n_swaps):
+    """Return the runs, the best one last, that splits and deletions lead to."""
+    return [run, *_swap(field, run, n_swaps, _split)]
+
+
+def _swap(field, run, n_swaps, grow):
+    """Return the better runs that swaps lead to.
+
+    A swap grows the mixture by a component, deletes one of those that are missed least,
+    and is kept if EM climbs higher from there (Ueda et al. 2000, Neural Comput.
+    12:2109, merge and split likewise).  The search ends when so many in a row have
+    failed.
+    """
+    path, swaps, failed = [], None, 0
+    while failed < n_swaps:
+        swaps = swaps or _Swaps.of(field, run, grow)
+        pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
+        if not pairs:
+            break
+        failed += len(pairs)
+        others = swaps.swapped(pairs)
+        if not others:
+            continue
+        other = _best_end(field, others)
+        if _is_better(field, other, run):
+            path.append(other)
+            run, failed, swaps = other, 0, None
+    return path
+
+
+def _split(field, run):
+    """Return the runs from a mixture with a component in two: see `_Swaps.of`."""
+    mixture, empty = run.mixture, field.empty(run)
+    if mixture.n_components < 3 and not empty.any():
+        return {}, []
+    shares = _shares(field, mixture)
+    grown = enumerate(_grown(field, mixture, shares))
+    grown = {k: one for k, one in grown if one and not empty[k]}
+    return grown, _losses(shares, field.weight, mixture.weights)
+
+
+def _with_clumps(field, run):
+    """Return the runs from a mixture with one more, on a clump: see `_Swaps.of`."""
+    mixture, family = run.mixture, field.problem.family
+    if len(field.rows) < CLUMPS_FROM or not family.own_volume:
+        return {}, []
+    densities, shares = _responsibilities(field, mixture)
+    within = mixture.covariances.average(mixture.weights)
+    rows = family.form.sphered(field.cloud.centred, within)
+    least = MARGIN * (family.rows_needed(mixture.n_features) + 1)
+    labels = np.argmax(shares, axis=1)
+    found = clumps(rows, field.own_weight, labels, field.order, least)
+    losses = _losses(shares, field.weight, mixture.weights)
+    try:
+        parts = _best_parts(field, found, densities, WORTHLESS * losses.min())
+    except NotPositiveDefinite:
+        parts = []
+    more = [_beside(mixture, part) for part in parts]
+    grown = field.climbed(Mixtures.of(more), 2 * SPLIT_STEPS) if more else []
+    least = run.objective + _by_chance(field, mixture) / field.own_weight.sum()
+    grown = (one for one in grown if one and one.objective > least)
+    return dict(enumerate(grown, mixture.n_components)), losses
+
+
+def _by_chance(field, mixture):
+    """Return what a component more may well gain by chance.
+
+    On average that is half its parameters; what chance has made in a sample is not
+    there in other rows, so there it has to gain more.
+    """
+    family, (k, d) = field.problem.family, mixture.means.shape
+    gain = 0.5 * (family.n_parameters(k + 1, d) - family.n_parameters(k, d))
+    return gain * (ON_SAMPLE if field.is_sample else 1.0)
+
+
+def _best_parts(field, found, densities, least):
+    """Return a component on that group of rows of each clump on which it gains most.
+
+    Mixtures of one, with its weight among all rows; of those that gain at least so much
+    at first sight, the best.
+    """
+    if not found:
+        return []
+    source, form = field.problem.source, field.problem.family.form
+    groups = [group for of_clump in found for group in of_clump]
+    which = np.concatenate(groups)
+    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    rows, weight = field.rows[which], source.sample_weight[which]
+    frame = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+    sums = kernels.class_moments(rows, weight, *frame, labels, len(groups), form)
+    count, means, second = sums
+    statistics = Statistics(count, np.zeros_like(means), second, 0.0, means, form)
+    parts, weights = field.problem.maximisation(statistics), count / source.total_weight
+    parts = replace(parts, weights=weights)
+    together, logs = kernels.log_responsibilities(rows, parts)
+    own = together + logs[np.arange(len(rows)), labels]
+    gains = np.bincount(labels, field.weight[which] * (own - densities[which]))
+    clump = np.repeat(np.arange(len(found)), [len(of_clump) for of_clump in found])
+    best = [max(np.flatnonzero(clump == c), key=gains.item) for c in range(len(found))]
+    best = sorted((b for b in best if gains[b] > least), key=lambda b: -gains[b])
+    return [replace(parts.take([b]), weights=weights[[b]]) for b in best[:CLUMPS]]
+
+
+def _beside(mixture, part):
+    """Return a mixture with one component more."""
+    share = part.weights[0]
+    weights = np.append((1.0 - share) * mixture.weights, share)
+    means = np.concatenate([mixture.means, part.means])
+    covariances = mixture.covariances
+    values = np.concatenate([covariances.values, part.covariances.values])
+    covariances = covariances.known(values, *means.shape)
+    return Mixture(weights, means, covariances, mixture.noise)
+
+
+def refined(field, mixture, n_swaps):
+    """Return the mixture that swaps lead to from one, or None if none is better."""
+    # What is gained only by going from all rows to a sample is none of swaps.
+    path = _path_from(field, mixture, n_swaps) if n_swaps else []
+    return end(field, path) if path[1:] else None
+
+
+def raced_further(field, mixture, n_swaps):
+    """Return what the winner of a race on fewer rows leads to, refined again.
+
+    On all rows it is refined only where it collapses.
+    """
+    run = field.finished(_at(field, mixture))
+    if field.is_sample or field.has_collapsed(run):
+        return end(field, refine(field, run, n_swaps))
+    return _ordered(field, run.mixture)
+
+
+def _path_from(field, mixture, n_swaps):
+    """Return the runs that swaps lead to from a mixture, which is climbed on first."""
+    return refine(field, field.finished(_at(field, mixture)), n_swaps)
+
+
+def _at(field, mixture):
+    """Return the run that begins at a mixture."""
+    return Run(mixture, (field.problem.expectation(mixture)[1],))
+
+
+def wander(field, won, best, n_moves, rng):
+    """Return the mixture that random moves lead to, from the better of two mixtures.
+
+    A move puts a component at a random row, with the average covariance or a quarter
+    of it, instead of one that is not much missed, and is kept if EM climbs higher from
+    there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
+    so many in a row have failed.  Before, components are moved to clumps.
+    """
+    run = field.best([_at(field, one) for one in (won, best) if one])
+    path = [run, *_swap(field, run, min(SWAPS, n_moves), _with_clumps)]
+    run, failed = path[-1], 0
+    while failed < n_moves:
+        losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
+        size = min(SWAPS, n_moves - failed)
+        moved = [_moved(field, run.mixture, losses, rng) for _ in range(size)]
+        failed += size
+        others = _promising(field, moved, run)
+        other = _best_end(field, others) if others else run
+        if _is_better(field, other, run):
+            path.append(other)
+            run, failed = other, 0
+    return end(field, path)
+
+
+def _moved(field, mixture, losses, rng):
+    """Return the run from a mixture with one of its components somewhere else."""
+    ranks = np.argsort(np.argsort(losses))
+    k = draw(1.0 / (1.0 + ranks), 1, rng)[0]
+    weights, means = np.array(mixture.weights), np.array(mixture.means)
+    weights[k] = 1.0 / len(weights)
+    means[k] = field.rows[draw(field.weight, 1, rng)[0]]
+    size = (1.0, 0.25)[rng.randint(2)]
+    covariances = mixture.covariances.with_average(k, mixture.weights, size)
+    moved = Mixture(weights / weights.sum(), means, covariances, mixture.noise)
+    return Run(moved, (-np.inf,), lambda: moved)
+
+
+def _is_better(field, one, other):
+    health, objective = field.rank(one)
+    health_before, objective_before = field.rank(other)
+    higher = objective > objective_before + SAME
+    return higher if health == health_before else health > health_before
+
+
+@dataclass(frozen=True, eq=False)
+class _Swaps:
+    """The swaps from the mixture of a run.
+
+    Attributes
+    ----------
+    field : Field
+    run : Run
+    grown : dict of int to Run
+        With one component more, by which component was split; what was not split comes
+        after these numbers.
+    pairs : list of tuple (int, int)
+        Components to delete, and which of the grown ones, most promising first.
+    """
+
+    field: Field
+    run: Run
+    grown: dict
+    pairs: list
+
+    @classmethod
+    def of(cls, field, run, grow):
+        """Return the swaps with what ``grow(field, run)`` gives.
+
+        That is `grown`, and what is lost without each component (K,), see `_losses`.
+        """
+        grown, losses = grow(field, run)
+        total = field.weight.sum()
+        gains = {k: total * (one.objective - run.objective) for k, one in grown.items()}
+        pairs = _pairs(gains, losses, field.empty(run)) if grown else []
+        return cls(field, run, grown, pairs)
+
+    def swapped(self, pairs):
+        """Return runs from swapped mixtures, those that promise something."""
+        begun = [self._begun(*pair) for pair in pairs]
+        return _promising(self.field, [run for run in begun if run], self.run)
+
+    def _begun(self, deleted, added):
+        """Return the run from the swapped mixture, None if this would be empty."""
+        mixture = _without(self.grown[added].mixture, deleted)
+        begin_again = partial(self._begin_again, deleted, added)
+        return mixture and Run(mixture, (-np.inf,), begin_again)
+
+    def _begin_again(self, deleted, added):
+        return _without(self.field.again(self.grown[added]), deleted)
+
+
+def _without(mixture, deleted):
+    """Return the mixture without a component, None if it would be empty."""
+    kept = np.delete(np.arange(mixture.n_components), deleted)
+    return mixture.take(kept) if mixture.weights[kept].any() else None
+
+
+def _promising(field, runs, best):
+    """Return the runs, some steps on, that may end above the best run.
+
+    Where that is not healthy they go on anyway: a healthy one may be better though it
+    is lower.
+    """
+    slack, healthy = HOPELESS / field.problem.observations, field.is_healthy(best)
+    for steps in SWAP_STEPS:
+        further = filter(None, field.advance(runs, steps))
+        least = best.objective - slack if healthy else -np.inf
+        runs = [run for run in further if run.promise >= least]
+        slack = 0.0
+    # What has collapsed by now is no better in the end.
+    return [run for run in runs if not (healthy and field.has_collapsed(run))]
+
+
+def _best_end(field, runs):
+    """Return the run that promises most, healthy ones first, at its end."""
+    most = max(runs, key=lambda run: (field.is_healthy(run), run.promise))
+    return field.finished(most)
+
+
+def splits(field, mixture, n_components, most=3):
+    """Return runs of K components from a mixture of fewer, components of it in two.
+
+    Of all that may be split those that gain most; where more than one has to be split
+    the best run goes on.
+    """
+    grown = _grown(field, mixture, _shares(field, mixture))
+    runs = sorted((run for run in grown if run), key=lambda run: -run.promise)[:most]
+    if mixture.n_components + 1 == n_components or not runs:
+        return runs
+    return splits(field, field.best(runs).mixture, n_components, most)
+
+
+def _shares(field, mixture):
+    """Return the responsibilities (m, K) of the rows."""
+    return _responsibilities(field, mixture)[1]
+
+
+def _responsibilities(field, mixture):
+    """Return the log-densities (m,) and the responsibilities (m, K) of the rows."""
+    densities, logs = kernels.log_responsibilities(field.rows, mixture)
+    logs[~np.isfinite(densities)] = -np.inf
+    if mixture.noise is not None:
+        densities, gaussian, _ = mixture.noise.mixed(field.rows, densities)
+        logs += gaussian[:, np.newaxis]
+    return densities, np.exp(logs)
+
+
+def _grown(field, mixture, shares):
+    """Return the runs from a mixture with one component in two, where these gain most.
+
+    One for each component, the higher one of two: its halves lie side by side, or one
+    within the other.  The second half comes last.  None where it gains little, or
+    where that fails.
+    """
+    mass, k = shares * field.weight[:, np.newaxis], mixture.n_components
+    offsets = HALF * _longest_axes(field.rows, field.coordinates, mass)
+    begun = enumerate(field.climbed(mixture.in_two(offsets, NESTED), SPLIT_STEPS))
+    ahead = sorted((run.objective, r, run) for r, run in begun if run)[-SPLITS:]
+    further = field.advance([run for *_, run in ahead], SPLIT_STEPS)
+    grown = [None] * k
+    for (_, r, _), run in zip(ahead, further, strict=True):
+        if run and (grown[r % k] is None or run.objective > grown[r % k].objective):
+            grown[r % k] = run
+    return grown
+
+
+def _losses(shares, weight, weights):
+    """Return what the log-likelihood loses at least without each component."""
+    losses = -weight @ np.log(np.maximum(1.0 - shares, 1e-300))
+    return losses + weight.sum() * np.log(np.maximum(1.0 - weights, 1e-300))
+
+
+def _pairs(gains, losses, empty):
+    """Return pairs of what to delete and what to add, the most promising first.
+
+    What is ``empty`` is deleted for anything.
+    """
+    losses = np.where(empty, -np.inf, losses)
+    added = sorted(gains, key=lambda k: -gains[k])[:6]
+    pairs = [
+        (a + b, int(j), k)
+        for a, j in enumerate(np.argsort(losses)[:6])
+        for b, k in enumerate(added)
+        if j != k and gains[k] > WORTHLESS * losses[j]
+    ]
+    return [pair[1:] for pair in sorted(pairs)]
+
+
+def _longest_axes(rows, metric, mass):
+    """Return the longest semi-axes (K, D) of the scatters of weighted rows.
+
+    They are the longest ones in a ``metric``: the same rows in other coordinates.  The
+    masses (m, K) are those of K components; the axis of one that has none is zero.
+    """
+    weight = (mass / np.maximum(mass.sum(axis=0), 1e-300)).T
+    along, means = _directions(metric, weight), weight @ metric
+    places = along @ metric.T - np.sum(along * means, axis=1, keepdims=True)
+    shares = weight * places
+    sizes = np.sqrt(np.sum(shares * places, axis=1, keepdims=True))
+    shares /= np.where(sizes > 0, sizes, 1.0)
+    # They sum to zero: what the mean has does not count.
+    return shares @ rows - shares.sum(axis=1, keepdims=True) * (weight @ rows)
+
+
+def _directions(rows, weight):
+    """Return the first principal axes (K, D) for weights (K, m) that sum to one."""
+    (m, d), means = rows.shape, weight @ rows
+    if m * d**2 <= _PAIRS:
+        pairs = (rows[:, :, np.newaxis] * rows[:, np.newaxis, :]).reshape(m, -1)
+        outer = means[:, :, np.newaxis] * means[:, np.newaxis, :]
+        scatters = (weight @ pairs).reshape(-1, d, d) - outer
+        return np.linalg.eigh(scatters).eigenvectors[:, :, -1]
+    centred = ((rows - mean, own) for mean, own in zip(means, weight, strict=True))
+    return np.stack([_direction(z, own) for z, own in centred])
+
+
+def _direction(rows, weight):
+    """Return the first principal axis (D,) of rows about zero."""
+    if len(rows) < rows.shape[1]:  # nothing of size (D, D)
+        roots = np.sqrt(weight)[:, np.newaxis]
+        return np.linalg.svd(roots * rows, full_matrices=False)[2][0]
+    return np.linalg.eigh((rows.T * weight) @ rows).eigenvectors[:, -1]
