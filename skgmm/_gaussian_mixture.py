@@ -157,7 +157,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Inverse covariances, or covariances, to start from, in the shape of
         `covariance_type`, see `covariances_`.  At most one of the two.  They need not
         be of the family.
-    n_swaps : int, default=8
+    n_swaps : int, default=16
         The start 'auto' splits a component that gains by it, side by side or one
         half within the other, deletes one that is missed little, and keeps what
         climbs higher, until so many attempts in a row have failed.  More of them find
@@ -383,7 +383,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
         covariances_init: ArrayLike | None = None,
-        n_swaps: int = 8,
+        n_swaps: int = 16,
         acceleration: str | None = "squarem",
         learning_decay: float = 0.7,
         learning_offset: float = 10.0,

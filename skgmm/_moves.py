@@ -16,9 +16,9 @@ from .forms import NotPositiveDefinite
 # The best of all leaps until so little is left to gain, so that it does not collapse
 # later, for so many passes at most.
 SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
-# Swaps that are tried at a time; the steps after each; it is given up where it is so
-# far below the best, in units of log-likelihood.
-SWAPS, SWAP_STEPS, HOPELESS = 4, (10, 20, 40), 5.0
+# Moves that are tried at a time; the steps after each; it is given up where it is so
+# far below the best after the first ones, in units of log-likelihood.
+TOGETHER, MOVE_STEPS, HOPELESS = 8, (7, 15, 40), 10.0
 # Where the halves of a Gaussian lie that is cut through its mean, in deviations.
 HALF = float(np.sqrt(2 / np.pi))
 # Covariances of two halves of a component, one within the other, over its own: heavy
@@ -28,6 +28,9 @@ NESTED = 1.75, 0.25
 # gains, over what a deletion loses at first sight, below which no swap was ever seen to
 # gain.
 SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
+# Of how many splits, those that gain most, one half takes the place of the component;
+# swaps that are tried before.
+HALVED, SWAPS = 4, 8
 # Rows from which clumps are looked for: fewer hide none from splits; how many of them a
 # component is put on, where it gains most at first sight; and how many times as much it
 # has to gain on a sample.
@@ -70,14 +73,14 @@ def _swap(field, run, n_swaps, grow):
     """Return the better runs that swaps lead to.
 
     A swap grows the mixture by a component, deletes one of those that are missed least,
-    and is kept if EM climbs higher from there (Ueda et al. 2000, Neural Comput.
-    12:2109, merge and split likewise).  The search ends when so many in a row have
-    failed.
+    or one half of what was split, and is kept if EM climbs higher from there (Ueda et
+    al. 2000, Neural Comput. 12:2109, merge and split likewise).  The search ends when
+    so many in a row have failed.
     """
     path, swaps, failed = [], None, 0
     while failed < n_swaps:
         swaps = swaps or _Swaps.of(field, run, grow)
-        pairs = swaps.pairs[failed : failed + min(SWAPS, n_swaps - failed)]
+        pairs = swaps.pairs[failed : failed + min(TOGETHER, n_swaps - failed)]
         if not pairs:
             break
         failed += len(pairs)
@@ -212,11 +215,11 @@ def wander(field, won, best, n_moves, rng):
     so many in a row have failed.  Before, components are moved to clumps.
     """
     run = field.best([_at(field, one) for one in (won, best) if one])
-    path = [run, *_swap(field, run, min(SWAPS, n_moves), _with_clumps)]
+    path = [run, *_swap(field, run, min(TOGETHER, n_moves), _with_clumps)]
     run, failed = path[-1], 0
     while failed < n_moves:
         losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
-        size = min(SWAPS, n_moves - failed)
+        size = min(TOGETHER, n_moves - failed)
         moved = [_moved(field, run.mixture, losses, rng) for _ in range(size)]
         failed += size
         others = _promising(field, moved, run)
@@ -303,17 +306,19 @@ def _without(mixture, deleted):
 def _promising(field, runs, best):
     """Return the runs, some steps on, that may end above the best run.
 
-    Where that is not healthy they go on anyway: a healthy one may be better though it
-    is lower.
+    Those that seem to go back to it are given up.  Where that is not healthy all go on:
+    a healthy one may be better though it is lower.
     """
-    slack, healthy = HOPELESS / field.problem.observations, field.is_healthy(best)
-    for steps in SWAP_STEPS:
+    if not field.is_healthy(best):
+        return list(filter(None, field.advance(runs, sum(MOVE_STEPS))))
+    least = -HOPELESS / field.problem.observations
+    for steps in MOVE_STEPS:
         further = filter(None, field.advance(runs, steps))
-        least = best.objective - slack if healthy else -np.inf
-        runs = [run for run in further if run.promise >= least]
-        slack = 0.0
+        ahead = [(run, run.promise - best.objective) for run in further]
+        runs = [run for run, by in ahead if by >= least and abs(by) > SAME]
+        least = 0.0
     # What has collapsed by now is no better in the end.
-    return [run for run in runs if not (healthy and field.has_collapsed(run))]
+    return [run for run in runs if not field.has_collapsed(run)]
 
 
 def _best_end(field, runs):
@@ -378,17 +383,21 @@ def _losses(shares, weight, weights):
 def _pairs(gains, losses, empty):
     """Return pairs of what to delete and what to add, the most promising first.
 
-    What is ``empty`` is deleted for anything.
+    What is ``empty`` is deleted for anything.  After `SWAPS` others come halves: what is
+    deleted then is the first or the last half of what was added, which comes after all.
     """
-    losses = np.where(empty, -np.inf, losses)
+    losses, n_components = np.where(empty, -np.inf, losses), len(losses)
     added = sorted(gains, key=lambda k: -gains[k])[:6]
-    pairs = [
+    ranked = [
         (a + b, int(j), k)
         for a, j in enumerate(np.argsort(losses)[:6])
         for b, k in enumerate(added)
         if j != k and gains[k] > WORTHLESS * losses[j]
     ]
-    return [pair[1:] for pair in sorted(pairs)]
+    pairs = [pair[1:] for pair in sorted(ranked)]
+    split = [k for k in added if k < n_components and gains[k] > WORTHLESS * losses[k]]
+    halves = [(half, k) for k in split[:HALVED] for half in (k, n_components)]
+    return pairs[:SWAPS] + halves + pairs[SWAPS:]
 
 
 def _longest_axes(rows, metric, mass):
