@@ -163,11 +163,6 @@ class Field:
         """An order of the rows that they had before: see `outwards`."""
         return outwards(self, self.sphered)
 
-    @property
-    def own_weight(self):
-        """The weights (m,) of the rows, 1 for each observation among them."""
-        return self.weight * (self.problem.source.n_observations / self.weight.sum())
-
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
         return self._health(run), run.objective

@@ -1,17 +1,14 @@
-"""Moves of components: splits and clumps for what is missed least, random places."""
+"""Moves of components: splits for what is missed least, and random places."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from . import kernels
-from ._clumps import clumps
-from ._field import MARGIN, SAME, Field, Run
+from ._field import SAME, Field, Run
 from ._kmeans import draw
-from ._mixture import Mixture, Mixtures
-from ._statistics import Statistics
-from .forms import NotPositiveDefinite
+from ._mixture import Mixture
 
 # The best of all leaps until so little is left to gain, so that it does not collapse
 # later, for so many passes at most.
@@ -31,10 +28,6 @@ SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
 # Of how many splits, those that gain most, one half takes the place of the component;
 # swaps that are tried before.
 HALVED, SWAPS = 4, 8
-# Rows from which clumps are looked for: fewer hide none from splits; how many of them a
-# component is put on, where it gains most at first sight; and how many times as much it
-# has to gain on a sample.
-CLUMPS_FROM, CLUMPS, ON_SAMPLE = 500, 6, 3.0
 # Products of the features of the rows that are all kept for a moment.
 _PAIRS = 2**20
 
@@ -65,117 +58,25 @@ def _ordered(field, mixture):
 
 
 def refine(field, run, n_swaps):
-    """Return the runs, the best one last, that splits and deletions lead to."""
-    return [run, *_swap(field, run, n_swaps, _split)]
-
-
-def _swap(field, run, n_swaps, grow):
-    """Return the better runs that swaps lead to.
+    """Return the runs, the best one last, that splits and deletions lead to.
 
     A swap grows the mixture by a component, deletes one of those that are missed least,
     or one half of what was split, and is kept if EM climbs higher from there (Ueda et
     al. 2000, Neural Comput. 12:2109, merge and split likewise).  The search ends when
     so many in a row have failed.
     """
-    path, swaps, failed = [], None, 0
+    path, swaps, failed = [run], None, 0
     while failed < n_swaps:
-        swaps = swaps or _Swaps.of(field, run, grow)
+        swaps = swaps or _Swaps.of(field, path[-1])
         pairs = swaps.pairs[failed : failed + min(TOGETHER, n_swaps - failed)]
         if not pairs:
             break
         failed += len(pairs)
-        others = swaps.swapped(pairs)
-        if not others:
-            continue
-        other = _best_end(field, others)
-        if _is_better(field, other, run):
-            path.append(other)
-            run, failed, swaps = other, 0, None
+        better = _better(field, swaps.swapped(pairs), path[-1])
+        if better:
+            path.append(better)
+            failed, swaps = 0, None
     return path
-
-
-def _split(field, run):
-    """Return the runs from a mixture with a component in two: see `_Swaps.of`."""
-    mixture, empty = run.mixture, field.empty(run)
-    if mixture.n_components < 3 and not empty.any():
-        return {}, []
-    shares = _shares(field, mixture)
-    grown = enumerate(_grown(field, mixture, shares))
-    grown = {k: one for k, one in grown if one and not empty[k]}
-    return grown, _losses(shares, field.weight, mixture.weights)
-
-
-def _with_clumps(field, run):
-    """Return the runs from a mixture with one more, on a clump: see `_Swaps.of`."""
-    mixture, family = run.mixture, field.problem.family
-    if len(field.rows) < CLUMPS_FROM or not family.own_volume:
-        return {}, []
-    densities, shares = _responsibilities(field, mixture)
-    within = mixture.covariances.average(mixture.weights)
-    rows = family.form.sphered(field.cloud.centred, within)
-    least = MARGIN * (family.rows_needed(mixture.n_features) + 1)
-    labels = np.argmax(shares, axis=1)
-    found = clumps(rows, field.own_weight, labels, field.order, least)
-    losses = _losses(shares, field.weight, mixture.weights)
-    try:
-        parts = _best_parts(field, found, densities, WORTHLESS * losses.min())
-    except NotPositiveDefinite:
-        parts = []
-    more = [_beside(mixture, part) for part in parts]
-    grown = field.climbed(Mixtures.of(more), 2 * SPLIT_STEPS) if more else []
-    least = run.objective + _by_chance(field, mixture) / field.own_weight.sum()
-    grown = (one for one in grown if one and one.objective > least)
-    return dict(enumerate(grown, mixture.n_components)), losses
-
-
-def _by_chance(field, mixture):
-    """Return what a component more may well gain by chance.
-
-    On average that is half its parameters; what chance has made in a sample is not
-    there in other rows, so there it has to gain more.
-    """
-    family, (k, d) = field.problem.family, mixture.means.shape
-    gain = 0.5 * (family.n_parameters(k + 1, d) - family.n_parameters(k, d))
-    return gain * (ON_SAMPLE if field.is_sample else 1.0)
-
-
-def _best_parts(field, found, densities, least):
-    """Return a component on that group of rows of each clump on which it gains most.
-
-    Mixtures of one, with its weight among all rows; of those that gain at least so much
-    at first sight, the best.
-    """
-    if not found:
-        return []
-    source, form = field.problem.source, field.problem.family.form
-    groups = [group for of_clump in found for group in of_clump]
-    which = np.concatenate(groups)
-    labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    rows, weight = field.rows[which], source.sample_weight[which]
-    frame = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
-    sums = kernels.class_moments(rows, weight, *frame, labels, len(groups), form)
-    count, means, second = sums
-    statistics = Statistics(count, np.zeros_like(means), second, 0.0, means, form)
-    parts, weights = field.problem.maximisation(statistics), count / source.total_weight
-    parts = replace(parts, weights=weights)
-    together, logs = kernels.log_responsibilities(rows, parts)
-    own = together + logs[np.arange(len(rows)), labels]
-    gains = np.bincount(labels, field.weight[which] * (own - densities[which]))
-    clump = np.repeat(np.arange(len(found)), [len(of_clump) for of_clump in found])
-    best = [max(np.flatnonzero(clump == c), key=gains.item) for c in range(len(found))]
-    best = sorted((b for b in best if gains[b] > least), key=lambda b: -gains[b])
-    return [replace(parts.take([b]), weights=weights[[b]]) for b in best[:CLUMPS]]
-
-
-def _beside(mixture, part):
-    """Return a mixture with one component more."""
-    share = part.weights[0]
-    weights = np.append((1.0 - share) * mixture.weights, share)
-    means = np.concatenate([mixture.means, part.means])
-    covariances = mixture.covariances
-    values = np.concatenate([covariances.values, part.covariances.values])
-    covariances = covariances.known(values, *means.shape)
-    return Mixture(weights, means, covariances, mixture.noise)
 
 
 def refined(field, mixture, n_swaps):
@@ -212,21 +113,19 @@ def wander(field, won, best, n_moves, rng):
     A move puts a component at a random row, with the average covariance or a quarter
     of it, instead of one that is not much missed, and is kept if EM climbs higher from
     there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
-    so many in a row have failed.  Before, components are moved to clumps.
+    so many in a row have failed.
     """
-    run = field.best([_at(field, one) for one in (won, best) if one])
-    path = [run, *_swap(field, run, min(TOGETHER, n_moves), _with_clumps)]
-    run, failed = path[-1], 0
+    path, failed = [field.best([_at(field, one) for one in (won, best) if one])], 0
     while failed < n_moves:
-        losses = _losses(_shares(field, run.mixture), field.weight, run.mixture.weights)
+        mixture = path[-1].mixture
+        losses = _losses(_shares(field, mixture), field.weight, mixture.weights)
         size = min(TOGETHER, n_moves - failed)
-        moved = [_moved(field, run.mixture, losses, rng) for _ in range(size)]
         failed += size
-        others = _promising(field, moved, run)
-        other = _best_end(field, others) if others else run
-        if _is_better(field, other, run):
-            path.append(other)
-            run, failed = other, 0
+        moved = [_moved(field, mixture, losses, rng) for _ in range(size)]
+        better = _better(field, moved, path[-1])
+        if better:
+            path.append(better)
+            failed = 0
     return end(field, path)
 
 
@@ -241,6 +140,16 @@ def _moved(field, mixture, losses, rng):
     covariances = mixture.covariances.with_average(k, mixture.weights, size)
     moved = Mixture(weights / weights.sum(), means, covariances, mixture.noise)
     return Run(moved, (-np.inf,), lambda: moved)
+
+
+def _better(field, runs, best):
+    """Return the end of one of the runs if it is better than the best, else None."""
+    promising = _promising(field, runs, best)
+    if not promising:
+        return None
+    most = max(promising, key=lambda run: (field.is_healthy(run), run.promise))
+    end = field.finished(most)
+    return end if _is_better(field, end, best) else None
 
 
 def _is_better(field, one, other):
@@ -259,8 +168,7 @@ class _Swaps:
     field : Field
     run : Run
     grown : dict of int to Run
-        With one component more, by which component was split; what was not split comes
-        after these numbers.
+        With one component more, by which component was split.
     pairs : list of tuple (int, int)
         Components to delete, and which of the grown ones, most promising first.
     """
@@ -271,21 +179,23 @@ class _Swaps:
     pairs: list
 
     @classmethod
-    def of(cls, field, run, grow):
-        """Return the swaps with what ``grow(field, run)`` gives.
-
-        That is `grown`, and what is lost without each component (K,), see `_losses`.
-        """
-        grown, losses = grow(field, run)
+    def of(cls, field, run):
+        """Return all swaps that may help."""
+        mixture, empty = run.mixture, field.empty(run)
+        if mixture.n_components < 3 and not empty.any():
+            return cls(field, run, {}, [])
+        shares = _shares(field, mixture)
+        grown = enumerate(_grown(field, mixture, shares))
+        grown = {k: one for k, one in grown if one and not empty[k]}
         total = field.weight.sum()
         gains = {k: total * (one.objective - run.objective) for k, one in grown.items()}
-        pairs = _pairs(gains, losses, field.empty(run)) if grown else []
-        return cls(field, run, grown, pairs)
+        losses = _losses(shares, field.weight, mixture.weights)
+        return cls(field, run, grown, _pairs(gains, losses, empty))
 
     def swapped(self, pairs):
-        """Return runs from swapped mixtures, those that promise something."""
+        """Return the runs from swapped mixtures, without empty ones."""
         begun = [self._begun(*pair) for pair in pairs]
-        return _promising(self.field, [run for run in begun if run], self.run)
+        return [run for run in begun if run]
 
     def _begun(self, deleted, added):
         """Return the run from the swapped mixture, None if this would be empty."""
@@ -321,12 +231,6 @@ def _promising(field, runs, best):
     return [run for run in runs if not field.has_collapsed(run)]
 
 
-def _best_end(field, runs):
-    """Return the run that promises most, healthy ones first, at its end."""
-    most = max(runs, key=lambda run: (field.is_healthy(run), run.promise))
-    return field.finished(most)
-
-
 def splits(field, mixture, n_components, most=3):
     """Return runs of K components from a mixture of fewer, components of it in two.
 
@@ -342,17 +246,12 @@ def splits(field, mixture, n_components, most=3):
 
 def _shares(field, mixture):
     """Return the responsibilities (m, K) of the rows."""
-    return _responsibilities(field, mixture)[1]
-
-
-def _responsibilities(field, mixture):
-    """Return the log-densities (m,) and the responsibilities (m, K) of the rows."""
     densities, logs = kernels.log_responsibilities(field.rows, mixture)
     logs[~np.isfinite(densities)] = -np.inf
     if mixture.noise is not None:
-        densities, gaussian, _ = mixture.noise.mixed(field.rows, densities)
+        _, gaussian, _ = mixture.noise.mixed(field.rows, densities)
         logs += gaussian[:, np.newaxis]
-    return densities, np.exp(logs)
+    return np.exp(logs)
 
 
 def _grown(field, mixture, shares):
@@ -383,8 +282,8 @@ def _losses(shares, weight, weights):
 def _pairs(gains, losses, empty):
     """Return pairs of what to delete and what to add, the most promising first.
 
-    What is ``empty`` is deleted for anything.  After `SWAPS` others come halves: what is
-    deleted then is the first or the last half of what was added, which comes after all.
+    What is ``empty`` is deleted for anything.  After `SWAPS` of them come halves: the
+    first or the last half of what was split is deleted, which comes after all others.
     """
     losses, n_components = np.where(empty, -np.inf, losses), len(losses)
     added = sorted(gains, key=lambda k: -gains[k])[:6]
@@ -395,7 +294,7 @@ def _pairs(gains, losses, empty):
         if j != k and gains[k] > WORTHLESS * losses[j]
     ]
     pairs = [pair[1:] for pair in sorted(ranked)]
-    split = [k for k in added if k < n_components and gains[k] > WORTHLESS * losses[k]]
+    split = [k for k in added if gains[k] > WORTHLESS * losses[k]]
     halves = [(half, k) for k in split[:HALVED] for half in (k, n_components)]
     return pairs[:SWAPS] + halves + pairs[SWAPS:]
 

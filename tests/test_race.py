@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from strategies import TYPES, Truth, case
 
@@ -18,7 +20,7 @@ from skgmm._field import Field, Run
 from skgmm._frame import Frame
 from skgmm._kmeans import kmeans, seeds
 from skgmm._mixture import Mixture
-from skgmm._moves import _longest_axes
+from skgmm._moves import _longest_axes, _pairs
 from skgmm._regularisation import PseudoObservations
 from skgmm._sources import ArraySource
 from skgmm.families import FAMILIES
@@ -238,6 +240,58 @@ def test_a_cluster_within_another_is_found():
     order = np.argsort(mixture.means_[:, 0] + 0.1 * np.log(sizes))
     np.testing.assert_allclose(mixture.means_[order], means, atol=0.2)
     np.testing.assert_allclose(np.sort(sizes)[0], 1e-4, rtol=0.3)
+
+
+def test_what_halves_and_swaps_are_tried_first():
+    gains, losses = {0: 5.0, 1: 40.0, 2: 0.1}, np.array([30.0, 60.0, 10.0])
+    none = np.zeros(3, dtype=bool)
+    # Of a split in two the second half is the last one, 3; what gains little is left.
+    halves = [(1, 1), (3, 1), (0, 0), (3, 0)]
+    assert _pairs(gains, losses, none) == [(2, 1), (0, 1), (2, 0), (1, 0), *halves]
+    empty = np.array([False, False, True])
+    assert _pairs(gains, losses, empty)[0] == (2, 1)
+    many = {k: 100.0 - k for k in range(9)}
+    pairs = _pairs(many, np.arange(9.0), np.zeros(9, dtype=bool))
+    halved = [pair for pair in pairs if pair[0] in (pair[1], 9)]
+    assert pairs[8:16] == halved == [(h, k) for k in range(4) for h in (k, 9)]
+    assert len(pairs) == 30 + len(halved)
+
+
+def test_halves_find_higher_optima(monkeypatch):
+    """Of the digits no swap leads on: one half alone does."""
+    X = PCA(10, random_state=0).fit_transform(load_digits().data)
+    best = GaussianMixture(10).fit(X)
+    monkeypatch.setattr(skgmm._moves, "HALVED", 0)
+    without = GaussianMixture(10).fit(X)
+    assert not best.degenerate_
+    assert len(X) * (best.lower_bound_ - without.lower_bound_) > 20
+
+
+def rare(seed):
+    """Return rows of three wide clusters and of a small dense one, which come first."""
+    rng = np.random.default_rng(seed)
+    centres = 2.5 * rng.normal(size=(3, 3))
+    classes = rng.integers(3, size=2000)
+    X = centres[classes] + rng.normal(size=(2000, 3))
+    X[:25] = centres[classes[0]] + rng.normal(size=3) + 0.2 * rng.normal(size=(25, 3))
+    return X
+
+
+@pytest.mark.parametrize("kind", ["complete", "holes", "noise"])
+def test_rare_dense_clusters_are_found(kind):
+    """Most of them, where two starts are made."""
+    mixture = GaussianMixture(4, n_init=2, random_state=0, noise=kind == "noise")
+    n_found = 0
+    for seed in range(12):
+        X = rare(seed)
+        if kind == "holes":
+            X[np.random.default_rng(0).random(X.shape) < 0.005] = np.nan
+        labels = clone(mixture).fit_predict(X)
+        counts = np.bincount(labels[:25] + 1, minlength=5)[1:]
+        n_found += np.any(
+            (counts > 15) & (np.bincount(labels + 1, minlength=5)[1:] < 60)
+        )
+    assert n_found >= 7
 
 
 # ---- degenerate components ----
