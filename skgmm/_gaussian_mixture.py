@@ -120,8 +120,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
         out.  With 'auto' each further start is a race of its own; from its winner or
-        from the best fit so far components are moved to small dense clusters of rows,
-        then to random places, until 8 `n_swaps` of these in a row have failed.
+        from the best fit so far components are moved to random places, until 8
+        `n_swaps` of these moves in a row have failed.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
@@ -159,9 +159,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         be of the family.
     n_swaps : int, default=16
         The start 'auto' splits a component that gains by it, side by side or one
-        half within the other, deletes one that is missed little, and keeps what
-        climbs higher, until so many attempts in a row have failed.  More of them find
-        better optima of mixtures of many components [3]_.
+        half within the other, deletes one that is missed little, or one of the halves,
+        and keeps what climbs higher, until so many attempts in a row have failed.  More
+        of them find better optima of mixtures of many components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.

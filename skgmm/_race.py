@@ -11,7 +11,7 @@ from .forms import NotPositiveDefinite
 # Steps of EM that the best third of the candidates makes then, and its third.
 STEPS, LEFT = (20, 40), 3
 # Further candidates where the first ones disagree.
-N_MORE = 4
+N_MORE = 8
 
 
 def race(field, n_components, partition, moments_of, n_swaps, rng):
