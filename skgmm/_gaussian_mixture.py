@@ -159,9 +159,9 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         be of the family.
     n_swaps : int, default=16
         The start 'auto' splits a component that gains by it, side by side or one
-        half within the other, deletes one that is missed little, or one of the halves,
-        and keeps what climbs higher, until so many attempts in a row have failed.  More
-        of them find better optima of mixtures of many components [3]_.
+        half within the other, deletes one that is missed little, after eight attempts
+        one of the halves, and keeps what climbs higher, until so many in a row have
+        failed.  More of them find better optima of mixtures of many components [3]_.
     acceleration : {'squarem'} or None, default='squarem'
         Whether steps of EM are extrapolated [4]_.  The objective never falls; a
         pass whose leap fails is counted.  None gives plain EM.

@@ -1,4 +1,4 @@
-"""Moves of components: splits for what is missed least, and random places."""
+"""Moves of components: splits for what is missed least, halves, random places."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,8 @@ from ._mixture import Mixture
 # later, for so many passes at most.
 SETTLED_TOL, SETTLED_PASSES = 1e-7, 500
 # Moves that are tried at a time; the steps after each; it is given up where it is so
-# far below the best after the first ones, in units of log-likelihood.
+# far below the best after the first ones, in units of log-likelihood (of a million
+# observations and more, where these are less than `SAME`, if it is not above).
 TOGETHER, MOVE_STEPS, HOPELESS = 8, (7, 15, 40), 10.0
 # Where the halves of a Gaussian lie that is cut through its mean, in deviations.
 HALF = float(np.sqrt(2 / np.pi))
@@ -26,7 +27,7 @@ NESTED = 1.75, 0.25
 # gain.
 SPLIT_STEPS, SPLITS, WORTHLESS = 4, 8, 0.02
 # Of how many splits, those that gain most, one half takes the place of the component;
-# swaps that are tried before.
+# swaps that are tried before, if there are so many.
 HALVED, SWAPS = 4, 8
 # Products of the features of the rows that are all kept for a moment.
 _PAIRS = 2**20
@@ -148,8 +149,8 @@ def _better(field, runs, best):
     if not promising:
         return None
     most = max(promising, key=lambda run: (field.is_healthy(run), run.promise))
-    end = field.finished(most)
-    return end if _is_better(field, end, best) else None
+    ended = field.finished(most)
+    return ended if _is_better(field, ended, best) else None
 
 
 def _is_better(field, one, other):
@@ -166,7 +167,6 @@ class _Swaps:
     Attributes
     ----------
     field : Field
-    run : Run
     grown : dict of int to Run
         With one component more, by which component was split.
     pairs : list of tuple (int, int)
@@ -174,7 +174,6 @@ class _Swaps:
     """
 
     field: Field
-    run: Run
     grown: dict
     pairs: list
 
@@ -183,14 +182,14 @@ class _Swaps:
         """Return all swaps that may help."""
         mixture, empty = run.mixture, field.empty(run)
         if mixture.n_components < 3 and not empty.any():
-            return cls(field, run, {}, [])
+            return cls(field, {}, [])
         shares = _shares(field, mixture)
         grown = enumerate(_grown(field, mixture, shares))
         grown = {k: one for k, one in grown if one and not empty[k]}
         total = field.weight.sum()
         gains = {k: total * (one.objective - run.objective) for k, one in grown.items()}
         losses = _losses(shares, field.weight, mixture.weights)
-        return cls(field, run, grown, _pairs(gains, losses, empty))
+        return cls(field, grown, _pairs(gains, losses, empty))
 
     def swapped(self, pairs):
         """Return the runs from swapped mixtures, without empty ones."""
@@ -282,8 +281,9 @@ def _losses(shares, weight, weights):
 def _pairs(gains, losses, empty):
     """Return pairs of what to delete and what to add, the most promising first.
 
-    What is ``empty`` is deleted for anything.  After `SWAPS` of them come halves: the
-    first or the last half of what was split is deleted, which comes after all others.
+    What is ``empty`` is deleted for anything.  After `SWAPS` of them, or less if there
+    are less, come halves where nothing is empty: the first or the last half of what was
+    split is deleted, which comes after all others.
     """
     losses, n_components = np.where(empty, -np.inf, losses), len(losses)
     added = sorted(gains, key=lambda k: -gains[k])[:6]
@@ -294,8 +294,9 @@ def _pairs(gains, losses, empty):
         if j != k and gains[k] > WORTHLESS * losses[j]
     ]
     pairs = [pair[1:] for pair in sorted(ranked)]
-    split = [k for k in added if gains[k] > WORTHLESS * losses[k]]
-    halves = [(half, k) for k in split[:HALVED] for half in (k, n_components)]
+    halved = [] if empty.any() else added
+    halved = [k for k in halved if gains[k] > WORTHLESS * losses[k]][:HALVED]
+    halves = [(half, k) for k in halved for half in (k, n_components)]
     return pairs[:SWAPS] + halves + pairs[SWAPS:]
 
 

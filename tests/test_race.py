@@ -250,6 +250,7 @@ def test_what_halves_and_swaps_are_tried_first():
     assert _pairs(gains, losses, none) == [(2, 1), (0, 1), (2, 0), (1, 0), *halves]
     empty = np.array([False, False, True])
     assert _pairs(gains, losses, empty)[0] == (2, 1)
+    assert not {(1, 1), (3, 1), (0, 0), (3, 0)} & {*_pairs(gains, losses, empty)}
     many = {k: 100.0 - k for k in range(9)}
     pairs = _pairs(many, np.arange(9.0), np.zeros(9, dtype=bool))
     halved = [pair for pair in pairs if pair[0] in (pair[1], 9)]
