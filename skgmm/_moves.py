@@ -61,10 +61,10 @@ def _ordered(field, mixture):
 def refine(field, run, n_swaps):
     """Return the runs, the best one last, that splits and deletions lead to.
 
-    A swap grows the mixture by a component, deletes one of those that are missed least,
-    or one half of what was split, and is kept if EM climbs higher from there (Ueda et
-    al. 2000, Neural Comput. 12:2109, merge and split likewise).  The search ends when
-    so many in a row have failed.
+    A swap splits a component, deletes one of those that are missed least, or one half
+    of what was split, and is kept if EM climbs higher from there (Ueda et al. 2000,
+    Neural Comput. 12:2109, merge and split likewise).  The search ends when so many in
+    a row have failed.
     """
     path, swaps, failed = [run], None, 0
     while failed < n_swaps:
@@ -82,8 +82,10 @@ def refine(field, run, n_swaps):
 
 def refined(field, mixture, n_swaps):
     """Return the mixture that swaps lead to from one, or None if none is better."""
+    if not n_swaps:
+        return None
     # What is gained only by going from all rows to a sample is none of swaps.
-    path = _path_from(field, mixture, n_swaps) if n_swaps else []
+    path = refine(field, field.finished(_at(field, mixture)), n_swaps)
     return end(field, path) if path[1:] else None
 
 
@@ -96,11 +98,6 @@ def raced_further(field, mixture, n_swaps):
     if field.is_sample or field.has_collapsed(run):
         return end(field, refine(field, run, n_swaps))
     return _ordered(field, run.mixture)
-
-
-def _path_from(field, mixture, n_swaps):
-    """Return the runs that swaps lead to from a mixture, which is climbed on first."""
-    return refine(field, field.finished(_at(field, mixture)), n_swaps)
 
 
 def _at(field, mixture):
@@ -170,7 +167,8 @@ class _Swaps:
     grown : dict of int to Run
         With one component more, by which component was split.
     pairs : list of tuple (int, int)
-        Components to delete, and which of the grown ones, most promising first.
+        Components to delete, and of which of the grown ones, most promising first; the
+        last half of what was split is number K.
     """
 
     field: Field
