@@ -74,9 +74,14 @@ class Cloud:
     weight: np.ndarray
 
     @cached_property
+    def mean(self):
+        """Of the rows (D,)."""
+        return self.weight @ self.rows / self.weight.sum()
+
+    @cached_property
     def centred(self):
         """The rows about their mean."""
-        return self.rows - self.weight @ self.rows / self.weight.sum()
+        return self.rows - self.mean
 
     @cached_property
     def deviations(self):
@@ -114,7 +119,8 @@ class Field:
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         weight = sample.sample_weight / np.max(sample.sample_weight)
-        return cls(problem.on(sample), Cloud(sample.in_frame(), weight))
+        rows = np.ascontiguousarray(sample.in_frame())
+        return cls(problem.on(sample), Cloud(rows, weight))
 
     @property
     def rows(self):
@@ -133,7 +139,7 @@ class Field:
         return source.total(self.problem.family.form)[1] / source.total_weight
 
     @cached_property
-    def _single(self):
+    def is_single(self):
         """Whether steps may be made in single precision.
 
         They only tell which runs are worth to be finished: what is kept is led to its
@@ -158,6 +164,12 @@ class Field:
             found = known[form, self.problem.source] = form.coordinates(*data)
         return found
 
+    @property
+    def axes(self):
+        """The map (D, r) of the centred rows on axes that no linear map changes."""
+        data = self.cloud.centred, self._covariance, self.weight
+        return self.problem.family.form.axes(*data)[0]
+
     @cached_property
     def order(self):
         """An order of the rows that they had before: see `outwards`."""
@@ -181,9 +193,19 @@ class Field:
         """Tell whether a run has a degenerate component, such as a fit reports."""
         return bool(self.problem.degenerate_of(run.mixture, self._count(run.mixture)))
 
-    def empty(self, run):
-        """Tell of each component whether it has no rows."""
-        return self.problem.empty(self._count(run.mixture))
+    def is_sick(self, run):
+        """Tell of each component whether it is degenerate, if others are not, or empty.
+
+        Returns
+        -------
+        ndarray of shape (K,), bool
+        """
+        count = self._count(run.mixture)
+        sick = self.problem.empty(count)
+        degenerate = self.problem.degenerate_of(run.mixture, count)
+        if len(degenerate) < len(sick):
+            sick[[one.component for one in degenerate]] = True
+        return sick
 
     def _health(self, run):
         """Return minus the number of degenerate components, and whether there are none.
@@ -252,7 +274,7 @@ class Field:
 
     def again(self, run):
         """Return where a run leads, if need be once more in double precision."""
-        start = run.begin_again() if self._single and run.begin_again else None
+        start = run.begin_again() if self.is_single and run.begin_again else None
         if start is None:
             return run.mixture
         starts = Mixtures.of([start]) if isinstance(start, Mixture) else [start]
@@ -262,7 +284,7 @@ class Field:
         """Return where steps lead, and trails that show where there is no more."""
         if not len(starts):
             return []
-        ends = self.problem.steps(starts, n_steps, single=self._single)
+        ends = self.problem.steps(starts, n_steps, single=self.is_single)
         return [
             (mixture, [*trail, trail[-1], trail[-1]])
             if mixture and len(trail) <= n_steps

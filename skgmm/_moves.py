@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from . import kernels
-from ._field import SAME, Field, Run
+from ._field import MARGIN, SAME, Field, Run
 from ._kmeans import draw
 from ._mixture import Mixture
 
@@ -35,7 +35,7 @@ _PAIRS = 2**20
 
 def end(field, path):
     """Return the mixture to which a path leads."""
-    return _ordered(field, _settled(field, path).mixture)
+    return ordered(_settled(field, path).mixture, field.cloud.deviations)
 
 
 def _settled(field, path):
@@ -48,13 +48,13 @@ def _settled(field, path):
     return field.best(ends)
 
 
-def _ordered(field, mixture):
+def ordered(mixture, deviations):
     """Return the mixture with its components in the order of their means.
 
     By the first feature, then the second ...; differences of less than a millionth of
     a deviation are none.
     """
-    steps = np.round(1e6 * (mixture.means / field.cloud.deviations))
+    steps = np.round(1e6 * (mixture.means / deviations))
     return mixture.take(np.lexsort(steps.T[::-1]))
 
 
@@ -97,7 +97,7 @@ def raced_further(field, mixture, n_swaps):
     run = field.finished(_at(field, mixture))
     if field.is_sample or field.has_collapsed(run):
         return end(field, refine(field, run, n_swaps))
-    return _ordered(field, run.mixture)
+    return run.mixture
 
 
 def _at(field, mixture):
@@ -108,10 +108,9 @@ def _at(field, mixture):
 def wander(field, won, best, n_moves, rng):
     """Return the mixture that random moves lead to, from the better of two mixtures.
 
-    A move puts a component at a random row, with the average covariance or a quarter
-    of it, instead of one that is not much missed, and is kept if EM climbs higher from
-    there (Zhao et al. 2012, Pattern Recognition Letters 33:2120).  The search ends when
-    so many in a row have failed.
+    A move puts a component of random size at a random row, instead of one that is not
+    much missed, and is kept if EM climbs higher from there (Zhao et al. 2012, Pattern
+    Recognition Letters 33:2120).  The search ends when so many in a row have failed.
     """
     path, failed = [field.best([_at(field, one) for one in (won, best) if one])], 0
     while failed < n_moves:
@@ -132,9 +131,14 @@ def _moved(field, mixture, losses, rng):
     ranks = np.argsort(np.argsort(losses))
     k = draw(1.0 / (1.0 + ranks), 1, rng)[0]
     weights, means = np.array(mixture.weights), np.array(mixture.means)
-    weights[k] = 1.0 / len(weights)
+    n_components, n_features = means.shape
+    # Of the rows of an average component all, or down to as few as are healthy, on as
+    # much of its volume.
+    least = (n_features + 2) * MARGIN * n_components / len(field.rows)
+    share = min(1.0, least) ** rng.uniform()
+    weights[k] = share / n_components
     means[k] = field.rows[draw(field.weight, 1, rng)[0]]
-    size = (1.0, 0.25)[rng.randint(2)]
+    size = share ** (2.0 / n_features)
     covariances = mixture.covariances.with_average(k, mixture.weights, size)
     moved = Mixture(weights / weights.sum(), means, covariances, mixture.noise)
     return Run(moved, (-np.inf,), lambda: moved)
@@ -178,16 +182,16 @@ class _Swaps:
     @classmethod
     def of(cls, field, run):
         """Return all swaps that may help."""
-        mixture, empty = run.mixture, field.empty(run)
-        if mixture.n_components < 3 and not empty.any():
+        mixture, sick = run.mixture, field.is_sick(run)
+        if mixture.n_components < 3 and not sick.any():
             return cls(field, {}, [])
         shares = _shares(field, mixture)
         grown = enumerate(_grown(field, mixture, shares))
-        grown = {k: one for k, one in grown if one and not empty[k]}
+        grown = {k: one for k, one in grown if one and not sick[k]}
         total = field.weight.sum()
         gains = {k: total * (one.objective - run.objective) for k, one in grown.items()}
         losses = _losses(shares, field.weight, mixture.weights)
-        return cls(field, grown, _pairs(gains, losses, empty))
+        return cls(field, grown, _pairs(gains, losses, sick))
 
     def swapped(self, pairs):
         """Return the runs from swapped mixtures, without empty ones."""
@@ -276,14 +280,14 @@ def _losses(shares, weight, weights):
     return losses + weight.sum() * np.log(np.maximum(1.0 - weights, 1e-300))
 
 
-def _pairs(gains, losses, empty):
+def _pairs(gains, losses, sick):
     """Return pairs of what to delete and what to add, the most promising first.
 
-    What is ``empty`` is deleted for anything.  After `SWAPS` of them, or less if there
-    are less, come halves where nothing is empty: the first or the last half of what was
+    What is ``sick`` is deleted for anything.  After `SWAPS` of them, or less if there
+    are less, come halves where nothing is sick: the first or the last half of what was
     split is deleted, which comes after all others.
     """
-    losses, n_components = np.where(empty, -np.inf, losses), len(losses)
+    losses, n_components = np.where(sick, -np.inf, losses), len(losses)
     added = sorted(gains, key=lambda k: -gains[k])[:6]
     ranked = [
         (a + b, int(j), k)
@@ -292,7 +296,7 @@ def _pairs(gains, losses, empty):
         if j != k and gains[k] > WORTHLESS * losses[j]
     ]
     pairs = [pair[1:] for pair in sorted(ranked)]
-    halved = [] if empty.any() else added
+    halved = [] if sick.any() else added
     halved = [k for k in halved if gains[k] > WORTHLESS * losses[k]][:HALVED]
     halves = [(half, k) for k in halved for half in (k, n_components)]
     return pairs[:SWAPS] + halves + pairs[SWAPS:]

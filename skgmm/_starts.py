@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ._field import Field
+from ._canonical import Canonical
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
-from ._moves import raced_further, wander
+from ._moves import ordered, raced_further, wander
 from ._race import race
 from ._warnings import warn
 
@@ -115,13 +115,14 @@ def from_race(n_swaps):
 
     def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
-        field = Field.of(problem, sample)
+        place = Canonical.of(problem, sample)
+        field = place.field
         rows, weight = field.coordinates, field.weight
 
         def moments_of(labels):
             if not np.bincount(labels, minlength=n_components).all():
                 labels = bisect(rows, weight, labels, n_components)
-            return _moments(problem, sample, labels)
+            return _moments(field.problem, field.problem.source, labels)
 
         first = _bisected if index == 0 else _kmeans
         labels = first(rows, weight, n_components, rng, index)
@@ -129,18 +130,21 @@ def from_race(n_swaps):
         n_parts = labels.max() + 1
         large = is_large(sample, n_components)
         if n_components == 1 or n_parts < n_components or large:
-            mixture = problem.maximisation(moments_of(labels))
+            mixture = problem.maximisation(_moments(problem, sample, labels))
             return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else np.random.RandomState(0)
         swaps = 0 if index else n_swaps
         won = race(field, n_components, labels, moments_of, swaps, draws)
         if index:
-            return wander(field, won, best, MOVES * n_swaps, rng)
-        larger = larger_sample(problem, sample, n_components, rng)
-        if larger is sample:
-            return won
-        return raced_further(Field.of(problem, larger), won, n_swaps)
+            won = wander(field, won, place.inward(best), MOVES * n_swaps, rng)
+        won, larger = place.outward(won), sample
+        if not index:
+            larger = larger_sample(problem, sample, n_components, rng)
+        if larger is not sample:
+            place = Canonical.of(problem, larger)
+            won = place.outward(raced_further(place.field, place.inward(won), n_swaps))
+        return ordered(won, problem.source.frame.unit_deviations)
 
     return propose
 

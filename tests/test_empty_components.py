@@ -83,12 +83,30 @@ def test_the_start_puts_it_elsewhere(covariance_type, n_components, parameters):
     weights = np.append(fewer.weights, 0.0)
     start = Mixture(weights, dead.means, dead.covariances)
     [run], _ = field.begin(Mixtures.of([start]))
-    assert field.empty(run).tolist() == [*[False] * (n_components - 1), True]
+    assert field.is_sick(run).tolist() == [*[False] * (n_components - 1), True]
     end = refine(field, run, 8)[-1]
     assert isinstance(end, Run)
-    assert not field.empty(end).any()
+    assert not field.is_sick(end).any()
     assert field.is_healthy(end)
     assert end.objective > run.objective
+
+
+@pytest.mark.parametrize("n_components", [2, 4])
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_so_it_does_with_a_degenerate_one(covariance_type, n_components):
+    data = case(1, n_components, 2, n_rows=400, distance=10.0)
+    X = data.X.copy()
+    X[:3] = X[0] + 1e-4 * X[:3]
+    field = field_of(X, n_components, covariance_type)
+    problem, form = field.problem, field.problem.family.form
+    labels = np.maximum(data.labels - 1, 0)  # the first two in one
+    labels[:3] = n_components - 1
+    statistics = problem.source.class_moments(labels, n_components, form)
+    [run], _ = field.begin([statistics])
+    assert field.is_sick(run).tolist() == [*[False] * (n_components - 1), True]
+    end = refine(field, run, 8)[-1]
+    assert not field.is_sick(end).any()
+    assert field.is_healthy(end)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])

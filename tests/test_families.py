@@ -340,6 +340,17 @@ def test_which_families_are_closed_under_rescaling_of_features(code):
     assert (abs(gain) < 1e-6) == FAMILIES[code].per_feature
 
 
+@every
+def test_which_families_are_closed_under_linear_maps(code):
+    """Mixed features change the best likelihood of those that are not."""
+    problem = case(3, 3, 3, distance=6.0)
+    mixing = np.eye(3) + 0.3 * np.random.default_rng(0).normal(size=(3, 3))
+    fit = fit_of(code, problem, init_params=problem.labels, reg_covar=0.0, max_iter=1)
+    one, other = fit(problem.X), fit(problem.X @ mixing)
+    gain = one.lower_bound_ - np.linalg.slogdet(mixing)[1] - other.lower_bound_
+    assert (abs(gain) < 1e-6) == FAMILIES[code].is_affine
+
+
 @new
 @given(problem=nasty_rows())
 @few

@@ -10,7 +10,7 @@ from strategies import TYPES, case, cases, dense, fitted, in_shape, matrices_of
 from skgmm import GaussianMixture
 from skgmm._statistics import Statistics
 from skgmm.families import FAMILIES
-from skgmm.forms import Full, Tied, low_rank
+from skgmm.forms import Full, Spherical, Tied, low_rank
 
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 ROW_METHODS = ("score_samples", "predict_proba", "predict_log_proba", "predict")
@@ -198,6 +198,24 @@ def test_a_component_with_the_average_covariance(form):
         expected[2] = 0.25 * np.diag(weights @ before.variances)
     elif not form.shared:
         expected[2] = 0.25 * np.tensordot(weights, before.dense(), 1)
+    np.testing.assert_allclose(after.dense(), expected, rtol=1e-12, atol=1e-12)
+
+
+@forms
+def test_covariances_of_rescaled_rows(form):
+    before = some_covariances(form, 3, 4)
+    into = np.full(4, 0.5) if form is Spherical else np.linspace(0.5, 2.0, 4)
+    after, expected = before.mapped(into), np.outer(into, into) * before.dense()
+    assert type(after) is form
+    np.testing.assert_allclose(after.dense(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [Full, Tied])
+def test_covariances_of_mapped_rows(form):
+    before = some_covariances(form, 3, 4)
+    into = np.random.default_rng(1).normal(size=(4, 4))
+    after, expected = before.mapped(into), into.T @ before.dense() @ into
+    assert type(after) is form
     np.testing.assert_allclose(after.dense(), expected, rtol=1e-12, atol=1e-12)
 
 

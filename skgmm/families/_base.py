@@ -8,6 +8,7 @@ import numpy as np
 
 from .._mixture import Mixture
 from ..forms import Covariances
+from ..forms._matrices import MatrixCovariances
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,6 +191,16 @@ class Family:
         """
         own = self._is_entry(self.code)
         return (self.code, self.equal_weights) if own else None
+
+    @property
+    def is_affine(self):
+        """Whether linear maps of the features are known to stay in the family.
+
+        They do in all of the registry whose matrices have no axes in common, and which
+        single features may be rescaled in.
+        """
+        matrices = issubclass(self.form, MatrixCovariances)
+        return matrices and self.per_feature and self.steps is not None
 
     # ---- estimation -------------------------------------------------------
     def maximise(self, statistics, regularisation, previous=None):

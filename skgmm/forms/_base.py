@@ -353,6 +353,13 @@ class Covariances(ABC):
         Exact for powers of two: nothing is factorised again.
         """
 
+    def mapped(self, into):
+        """Return the covariances of rows times factors (D,), or a matrix (D, D).
+
+        A matrix is for forms that are closed under it.
+        """
+        return self.rescaled(into)
+
     @abstractmethod
     def take(self, indices):
         """Return the covariances of the components ``indices``."""

@@ -124,6 +124,12 @@ class MatrixCovariances(Covariances):
         sizes = self.n_components, self.n_features
         return type(self)(values, *sizes, self.whiteners / scale)
 
+    def mapped(self, into):
+        if into.ndim == 1:
+            return self.rescaled(into)
+        values = symmetrised(into.T @ self.values @ into)
+        return type(self)(values, self.n_components, self.n_features)
+
     @staticmethod
     def metric(total):
         return sphering(total)
@@ -171,14 +177,24 @@ class MatrixCovariances(Covariances):
         # that weighs rows by their squared distance (Tyler et al. 2009, J. R. Statist.
         # Soc. B 71:549).  Short ones are where clusters stand side by side: they have
         # light tails.
-        z = cls.sphered(rows, covariance)
+        into, values = cls.axes(rows, covariance, weight)
         varying = np.count_nonzero(np.diagonal(covariance))
-        if z.shape[1] < max(varying, 1):  # few rows, all as far away: no axis is better
+        if len(values) < max(varying, 1):  # few rows, all as far away: no axis is better
             return super().coordinates(rows, covariance, weight)
+        largest = values.max(initial=0.0)
+        return rows @ (into * (largest / np.maximum(values, 1e-9 * largest)))
+
+    @staticmethod
+    def axes(rows, covariance, weight):
+        """Return the map (D, r) of centred rows on invariant axes, and their tails (r,).
+
+        There the covariance, of rank r, is the identity.  See `coordinates`.
+        """
+        into = sphering(covariance)
+        z = rows @ into
         heavy = (z.T * (weight * np.einsum("ij,ij->i", z, z))) @ z
         values, axes = np.linalg.eigh(heavy)
-        largest = values.max(initial=0.0)
-        return z @ (axes * (largest / np.maximum(values, 1e-9 * largest)))
+        return into @ axes, values
 
     def stretched(self, relative):
         diagonals = np.diagonal(relative, axis1=-2, axis2=-1)

@@ -1,0 +1,125 @@
+"""Where races take place: coordinates that no change of units or features changes."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
+from strategies import case
+
+from skgmm import GaussianMixture
+from skgmm._canonical import Canonical
+from skgmm._gaussian_mixture import _problem, _source
+from skgmm.families import FAMILIES
+
+movable = pytest.mark.parametrize("code", ["full", "tied", "VEE", "EVV", "diag", "EVI"])
+
+
+def place_of(X, code="full", **parameters):
+    """Return where 4 components race on rows, and the problem there."""
+    estimator = GaussianMixture(4, covariance_type=code, **parameters)
+    family = estimator._family(X.shape[1])
+    source = _source(X, np.ones(len(X)), 0.0, family, 4)
+    problem = _problem(estimator, source, family)
+    return Canonical.of(problem, source), problem
+
+
+def changed(X, code, seed):
+    """Return the rows in other units, or mixed, and the log of what a unit has."""
+    rng = np.random.default_rng(seed)
+    scale = 10.0 ** rng.uniform(-6, 6, X.shape[1])
+    if not FAMILIES[code].is_affine:
+        return X * scale + 1e3 * scale, np.log(scale).sum()
+    mixing = rng.normal(size=2 * X.shape[1:]) + 3.0 * np.eye(X.shape[1])
+    return X @ mixing * scale, np.linalg.slogdet(mixing)[1] + np.log(scale).sum()
+
+
+@movable
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_do_not_depend_on_units(code, seed):
+    X = case(seed, 4, 3, n_rows=1000).X
+    X[:, 0] = np.exp(0.3 * X[:, 0])  # there is a side that is longer
+    one, other = (place_of(rows, code)[0] for rows in (X, changed(X, code, seed)[0]))
+    assert np.mean(one.field.rows == other.field.rows) > 0.999
+    np.testing.assert_allclose(one.field.rows, other.field.rows, rtol=1e-6, atol=1e-9)
+
+
+@movable
+def test_mixtures_go_there_and_back(code):
+    X = case(0, 4, 3, n_rows=1000).X
+    place, problem = place_of(X, code)
+    there = problem.on(place.field.problem.source)
+    labels = np.arange(len(X)) % 4
+    statistics = there.source.class_moments(labels, 4, there.family.form)
+    mixture = place.field.problem.maximisation(statistics)
+    outside = place.outward(mixture)
+    # The density of a row is that there, times the volume of a unit.
+    rows = problem.source.in_frame()
+    unit = np.prod(place.into) if place.into.ndim == 1 else np.linalg.det(place.into)
+    np.testing.assert_allclose(
+        outside.log_density(rows),
+        mixture.log_density(place.field.rows) + np.log(np.abs(unit)),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+    back = place.inward(outside)
+    np.testing.assert_allclose(back.means, mixture.means, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        back.covariances.dense(), mixture.covariances.dense(), rtol=1e-6, atol=1e-7
+    )
+    assert back.weights.sum() == pytest.approx(1.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("code", ["full", "diag"])
+@pytest.mark.parametrize("n_init", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_fits_do_not_depend_on_units(code, n_init, seed):
+    """Where components overlap, and many optima are near each other."""
+    X = case(seed, 6, 3, n_rows=2000, distance=1.5).X
+    X[:, 0] = np.exp(0.3 * X[:, 0])
+    Z, jacobian = changed(X, code, seed)
+    one = GaussianMixture(6, covariance_type=code, n_init=n_init, random_state=0)
+    other = clone(one).fit(Z)
+    score = other.score(Z) + jacobian
+    assert score == pytest.approx(one.fit(X).score(X), abs=1e-8)
+    assert adjusted_rand_score(one.predict(X), other.predict(Z)) > 0.998
+
+
+def test_a_value_far_away_does_not_make_the_others_one():
+    X = case(0, 3, 2, n_rows=600, distance=10.0).X
+    place, _ = place_of(np.vstack([X, [[1e10, 1e10]]]))
+    assert len(np.unique(place.field.rows, axis=0)) == 601
+    place, _ = place_of(X)
+    single = place.field.rows.astype(np.float32)
+    np.testing.assert_array_equal(place.field.rows, single)
+
+
+@pytest.mark.parametrize(
+    ("code", "parameters"),
+    [
+        ("spherical", {}),
+        ("EEV", {}),
+        ("full", {"noise": True}),
+        ("full", {"reg_covar": 1e-6}),
+        ("full", {"prior": "fraley-raftery"}),
+        ("full", {"max_eigenvalue_ratio": 10.0}),
+    ],
+)
+def test_what_depends_on_the_features_stays(code, parameters):
+    place, problem = place_of(case(0, 4, 3, n_rows=1000).X, code, **parameters)
+    mixture = problem.noisy(problem.single_gaussian().mixture)
+    assert place.into is None
+    assert place.outward(mixture) is place.inward(mixture) is mixture
+
+
+@pytest.mark.parametrize("code", ["full", "diag"])
+def test_constant_features_stay(code):
+    X = case(0, 4, 3, n_rows=1000).X
+    X[:, 1] = 3.0
+    with pytest.warns(UserWarning, match="have one value only"):
+        place, _ = place_of(X, code)
+    assert place.into is None
+
+
+def test_rows_in_a_plane_stay():
+    X = case(0, 4, 3, n_rows=1000).X
+    assert place_of(X @ [[1, 0, 1], [0, 1, 1], [1, 1, 2]])[0].into is None
