@@ -19,10 +19,10 @@ class Canonical:
     """A field in such coordinates, in single precision: it does not depend on units.
 
     Features have unit variances or, where the family is closed under linear maps, are
-    the invariant axes of the rows.  What rounding has changed on the way to them is lost
-    in single precision, so that races in any units have the same numbers, to the last
-    bit.  Where more than the rows depends on the features, or families do, coordinates
-    are those of the frame.
+    the invariant axes of the rows.  What rounding has changed on the way to them is
+    lost in single precision, so that races in any units have the same numbers, to the
+    last bit.  Where more than the rows depends on the features, or families do,
+    coordinates are those of the frame.
 
     Attributes
     ----------

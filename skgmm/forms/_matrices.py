@@ -179,7 +179,9 @@ class MatrixCovariances(Covariances):
         # light tails.
         into, values = cls.axes(rows, covariance, weight)
         varying = np.count_nonzero(np.diagonal(covariance))
-        if len(values) < max(varying, 1):  # few rows, all as far away: no axis is better
+        if len(values) < max(
+            varying, 1
+        ):  # few rows, all as far away: no axis is better
             return super().coordinates(rows, covariance, weight)
         largest = values.max(initial=0.0)
         return rows @ (into * (largest / np.maximum(values, 1e-9 * largest)))
