@@ -188,9 +188,10 @@ class MatrixCovariances(Covariances):
 
     @staticmethod
     def axes(rows, covariance, weight):
-        """Return the map (D, r) of centred rows on invariant axes, and their tails (r,).
+        """Return the map (D, r) of centred rows on invariant axes, and their tails.
 
-        There the covariance, of rank r, is the identity.  See `coordinates`.
+        There the covariance, of rank r, is the identity, and tails (r,) are variances
+        of rows that weigh the more the farther away they are.  See `coordinates`.
         """
         into = sphering(covariance)
         z = rows @ into
