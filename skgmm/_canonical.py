@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._field import Field
+from ._field import SINGLE_FROM, Field
 from ._frame import Frame
 from ._mixture import Mixture
 from ._regularisation import PseudoObservations
@@ -18,11 +18,11 @@ _LOST = 0.01
 class Canonical:
     """A field in such coordinates, in single precision: it does not depend on units.
 
-    Features have unit variances or, where the family is closed under linear maps, are
-    the invariant axes of the rows.  What rounding has changed on the way to them is
-    lost in single precision, so that races in any units have the same numbers, to the
-    last bit.  Where more than the rows depends on the features, or families do,
-    coordinates are those of the frame.
+    Features have unit variances, on average if the family needs a common scale, or, if
+    it is closed under linear maps, are the invariant axes of the rows.  What rounding
+    has changed on the way to them is lost in single precision, so that races in any
+    units have the same numbers, to the last bit.  Where more than the rows depends on
+    the features, and of few rows, coordinates are those of the frame.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class Canonical:
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         field = Field.of(problem, sample)
-        into = _map(field, problem.family) if _depends_on_rows_only(field) else None
+        into, rows = _map(field) if _depends_on_rows_only(field) else (None, None)
         if into is None:
             return cls(field)
-        moved = _moved(field, into)
+        moved = _moved(field.problem, into, _rounded(rows))
         return cls(Field.of(moved, moved.source), field.cloud.mean, into)
 
     def inward(self, mixture):
@@ -67,32 +67,39 @@ class Canonical:
 
 
 def _depends_on_rows_only(field):
-    """Tell whether there are no noise, ridge, prior, holes and constant features."""
+    """Tell whether there are no noise, ridge, prior, holes and constant features.
+
+    And enough rows for single precision.
+    """
     problem = field.problem
     source, penalty = problem.source, problem.regularisation.is_penalty
     free = problem.noise is None and source.complete and penalty
-    return bool(free and problem.terms) and not source.frame.constant.any()
+    varying = free and problem.terms and not source.frame.constant.any()
+    return bool(varying) and len(field.rows) >= SINGLE_FROM
 
 
-def _map(field, family):
-    """Return what leads into the coordinates, None where there are none."""
+def _map(field):
+    """Return what leads into the coordinates, and the rows there; None if nothing."""
+    family, cloud = field.problem.family, field.cloud
     if not family.is_affine:
-        return 1.0 / field.cloud.deviations if family.per_feature else None
+        sizes = cloud.deviations
+        if not family.per_feature:
+            sizes = np.full_like(sizes, np.sqrt(np.mean(sizes**2)))
+        return 1.0 / sizes, cloud.centred / sizes
     into = field.axes
     if into.shape[0] > into.shape[1]:  # the rows fill no volume
-        return None
-    skewness = field.weight @ (field.cloud.centred @ into) ** 3
-    return into * np.where(skewness < 0, -1.0, 1.0)
+        return None, None
+    rows = cloud.centred @ into
+    signs = np.where(field.weight @ (rows * rows * rows) < 0, -1.0, 1.0)
+    return into * signs, rows * signs
 
 
-def _moved(field, into):
-    """Return the problem of a field in other coordinates."""
-    problem = field.problem
+def _moved(problem, into, rows):
+    """Return a problem in other coordinates, of the rows there."""
     source, before = problem.source, problem.regularisation
     variance = np.ones(len(into))
     if into.ndim == 1:
         variance = _single(before.variance * into**2)
-    rows = _rounded(_product(field.cloud.centred, into))
     frame = Frame(np.zeros(len(into)), np.ones(len(into)), variance, np.sqrt(variance))
     return replace(
         problem,

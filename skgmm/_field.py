@@ -1,7 +1,7 @@
 """The field of a race: rows on which runs are compared, and where these are."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
@@ -12,15 +12,14 @@ from ._mixture import Mixture, Mixtures
 # Steps of EM that all candidates make.
 FIRST_STEPS = 10
 # What is chosen leaps until so little is left to gain, for so many passes at most.
-FINISH_TOL, FINISH_PASSES = 1e-6, 300
+FINISH_TOL, FINISH_PASSES = 5e-7, 300
 # The slowest rate of convergence that promises are made of: what slower climbs still
 # gain, and growing gains, a few steps do not tell.
 _RATE = 0.9
 # In the race a component needs so many times the rows and the variance that keep it
 # from being degenerate: with just these it might collapse in the end.
 MARGIN = 1.5
-# Rows from which steps in single precision, and those of the best run once more in
-# double, take less time than all in double.
+# Rows from which steps in single precision take less time.
 SINGLE_FROM = 500
 # Objectives this close are the same optimum's.
 SAME = 1e-5
@@ -35,13 +34,10 @@ class Run:
     mixture : Mixture
     trail : tuple of float
         The objective of the start and after each step.
-    begin_again : callable, optional
-        ``begin_again() -> Mixture or Statistics``: where it began, if steps led here.
     """
 
     mixture: Mixture
     trail: tuple
-    begin_again: object = None
 
     @property
     def objective(self):
@@ -248,12 +244,8 @@ class Field:
             See `Problem.steps`.
         """
         ends = self._steps(starts, FIRST_STEPS)
-        runs = [
-            Run(*end, partial(starts.__getitem__, r))
-            for r, end in enumerate(ends)
-            if end[0]
-        ]
-        return runs, [error for mixture, error in ends if not mixture]
+        errors = [error for mixture, error in ends if not mixture]
+        return [Run(*end) for end in ends if end[0]], errors
 
     def advance(self, runs, n_steps):
         """Return runs some steps further, None for each that fails."""
@@ -267,18 +259,8 @@ class Field:
 
     def climbed(self, mixtures, n_steps):
         """Return the runs from mixtures after some steps, None for each that fails."""
-        return [
-            Run(*end, partial(mixtures.__getitem__, r)) if end[0] else None
-            for r, end in enumerate(self._steps(mixtures, n_steps))
-        ]
-
-    def again(self, run):
-        """Return where a run leads, if need be once more in double precision."""
-        start = run.begin_again() if self.is_single and run.begin_again else None
-        if start is None:
-            return run.mixture
-        starts = Mixtures.of([start]) if isinstance(start, Mixture) else [start]
-        return self.problem.steps(starts, len(run.trail) - 1)[0][0] or run.mixture
+        ends = self._steps(mixtures, n_steps)
+        return [Run(*end) if end[0] else None for end in ends]
 
     def _steps(self, starts, n_steps):
         """Return where steps lead, and trails that show where there is no more."""
@@ -293,8 +275,8 @@ class Field:
         ]
 
     def finished(self, run, tol=FINISH_TOL, passes=FINISH_PASSES):
-        """Return a run at its end, or nearly."""
-        mixture, objectives = self.problem.leaps(self.again(run), tol, passes)
+        """Return a run at its end, or nearly, in double precision."""
+        mixture, objectives = self.problem.leaps(run.mixture, tol, passes)
         return Run(mixture, (*run.trail[:-1], *objectives))
 
 

@@ -1,12 +1,11 @@
 """Moves of components: splits for what is missed least, halves, random places."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from . import kernels
-from ._field import MARGIN, SAME, Field, Run
+from ._field import MARGIN, SAME, Run
 from ._kmeans import draw
 from ._mixture import Mixture
 
@@ -141,7 +140,7 @@ def _moved(field, mixture, losses, rng):
     size = share ** (2.0 / n_features)
     covariances = mixture.covariances.with_average(k, mixture.weights, size)
     moved = Mixture(weights / weights.sum(), means, covariances, mixture.noise)
-    return Run(moved, (-np.inf,), lambda: moved)
+    return Run(moved, (-np.inf,))
 
 
 def _better(field, runs, best):
@@ -167,7 +166,6 @@ class _Swaps:
 
     Attributes
     ----------
-    field : Field
     grown : dict of int to Run
         With one component more, by which component was split.
     pairs : list of tuple (int, int)
@@ -175,7 +173,6 @@ class _Swaps:
         last half of what was split is number K.
     """
 
-    field: Field
     grown: dict
     pairs: list
 
@@ -184,28 +181,19 @@ class _Swaps:
         """Return all swaps that may help."""
         mixture, sick = run.mixture, field.is_sick(run)
         if mixture.n_components < 3 and not sick.any():
-            return cls(field, {}, [])
+            return cls({}, [])
         shares = _shares(field, mixture)
         grown = enumerate(_grown(field, mixture, shares))
         grown = {k: one for k, one in grown if one and not sick[k]}
         total = field.weight.sum()
         gains = {k: total * (one.objective - run.objective) for k, one in grown.items()}
         losses = _losses(shares, field.weight, mixture.weights)
-        return cls(field, grown, _pairs(gains, losses, sick))
+        return cls(grown, _pairs(gains, losses, sick))
 
     def swapped(self, pairs):
         """Return the runs from swapped mixtures, without empty ones."""
-        begun = [self._begun(*pair) for pair in pairs]
-        return [run for run in begun if run]
-
-    def _begun(self, deleted, added):
-        """Return the run from the swapped mixture, None if this would be empty."""
-        mixture = _without(self.grown[added].mixture, deleted)
-        begin_again = partial(self._begin_again, deleted, added)
-        return mixture and Run(mixture, (-np.inf,), begin_again)
-
-    def _begin_again(self, deleted, added):
-        return _without(self.field.again(self.grown[added]), deleted)
+        swapped = (_without(self.grown[k].mixture, j) for j, k in pairs)
+        return [Run(mixture, (-np.inf,)) for mixture in swapped if mixture]
 
 
 def _without(mixture, deleted):

@@ -207,9 +207,7 @@ def test_further_starts_never_end_lower_and_find_more():
 
 @pytest.mark.skipif(not kernels.SINGLE, reason="of the compiled kernels")
 @types
-@pytest.mark.parametrize("seed", range(4))
-def test_single_precision_leads_to_the_same_fits(covariance_type, seed, monkeypatch):
-    X = case(2 + seed, 6, 1 + seed, distance=4.0, n_rows=1500).X
+def test_single_precision_leads_to_fits_as_good(covariance_type, monkeypatch):
     model, precisions = GaussianMixture(6, covariance_type=covariance_type), []
     steps = Problem.steps
 
@@ -218,15 +216,21 @@ def test_single_precision_leads_to_the_same_fits(covariance_type, seed, monkeypa
         return steps(self, *arguments, single=single)
 
     monkeypatch.setattr(Problem, "steps", watched)
-    one = clone(model).fit(X)
-    assert set(precisions) == {True, False}
-    precisions.clear()
-    monkeypatch.setattr(kernels, "SINGLE", False)
-    other = clone(model).fit(X)
-    assert set(precisions) == {False}
-    # Of runs to the same optimum it may be another one that is finished.
-    assert one.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-6)
-    np.testing.assert_allclose(one.means_, other.means_, atol=0.02)
+    gains = []
+    for seed in range(8):
+        X = case(2 + seed, 6, 1 + seed % 4, distance=4.0, n_rows=1500).X
+        precisions.clear()
+        one = clone(model).fit(X)
+        assert set(precisions) == {True}
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "SINGLE", False)
+            precisions.clear()
+            other = clone(model).fit(X)
+        assert set(precisions) == {False}
+        gains.append(one.lower_bound_ - other.lower_bound_)
+    # Slow climbs, which `tol` ends, may end elsewhere; or another optimum is found.
+    assert np.median(np.abs(gains)) < 1e-8
+    assert np.min(gains) > -5e-6
 
 
 def test_a_cluster_within_another_is_found():
