@@ -311,8 +311,9 @@ class _Cluster:
     def of(cls, rows, weight, members):
         rows, weight = rows[members], weight[members]
         centred = rows - weight @ rows / weight.sum()
-        spread = float(np.einsum("i,ij,ij", weight, centred, centred))
-        if np.all(rows == rows[0]):  # rounding moves them from their mean
+        spread = float(weight @ np.einsum("ij,ij->i", centred, centred))
+        # Rounding moves rows that are all the same from their mean.
+        if np.all(rows[-1] == rows[0]) and np.all(rows == rows[0]):
             spread = 0.0
         return cls(members, centred, weight, spread)
 
@@ -320,13 +321,15 @@ class _Cluster:
 def _half(centred, weight):
     """Tell which rows lie on the far side of the best cut through the mean."""
     # On the features, and on principal axes.
-    projections = np.vstack([centred.T, (centred @ _principal_axes(centred, weight)).T])
-    sizes = np.abs(projections).max(axis=1, keepdims=True, initial=0.0)
-    right = projections > 1e-9 * sizes
-    hard = right.astype(float)
-    upper = hard @ weight
-    projections *= hard
-    sums = projections @ weight
+    axes, n_features = _principal_axes(centred, weight), centred.shape[1]
+    projections = np.empty((n_features + axes.shape[1], len(centred)))
+    projections[:n_features] = centred.T
+    np.matmul(axes.T, centred.T, out=projections[n_features:])
+    sizes = np.abs(projections)
+    right = projections > 1e-9 * sizes.max(axis=1, keepdims=True, initial=0.0)
+    upper = right.astype(float) @ weight
+    # About the mean both sides have the same sum.
+    sums = 0.5 * (sizes @ weight)
     lower = weight.sum() - upper
     possible = (upper > 0) & (lower > 0)
     gains = np.where(possible, sums**2 / np.where(possible, upper * lower, 1.0), 0.0)
