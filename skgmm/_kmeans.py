@@ -50,16 +50,16 @@ def seeds(rows, weight, n_seeds, rng):
     return rows[chosen]
 
 
-def cells(rows, chosen):
-    """Return the index of the nearest of some chosen rows, the first one of equals.
+def cells(rows, several):
+    """Return for each of several sets of rows the index of the nearest one of the set.
 
-    Fewer rows than features all have the same distances after sphering, so equality is
-    up to rounding.
+    The first one of equals.  Fewer rows than features all have the same distances after
+    sphering, so equality is up to rounding.
     """
     norms = np.einsum("ij,ij->i", rows, rows)
-    distances = _distances(rows, norms, chosen)
     slack = 1e-9 * max(norms.max(), 1e-300)
-    return np.argmax(distances <= distances.min(axis=0) + slack, axis=0)
+    sets = (_distances(rows, norms, chosen) for chosen in several)
+    return [np.argmax(each <= each.min(axis=0) + slack, axis=0) for each in sets]
 
 
 def draw(mass, size, rng):

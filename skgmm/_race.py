@@ -39,33 +39,68 @@ def race(field, n_components, partition, moments_of, n_swaps, rng):
     StartFailed, NotPositiveDefinite
         If no candidate can be climbed from.
     """
-    order = field.order
-
-    def partitioned(rows, into_parts):
-        z = np.ascontiguousarray(rows[order])
-        labels = np.empty(len(z), dtype=np.intp)
-        labels[order] = into_parts(z, field.weight[order], n_components, rng)
-        return labels
+    cut = Partitions(field.weight, field.order, n_components, rng)
 
     def starts(partitions):
         return field.begin([moments_of(labels) for labels in partitions])
 
     metrics = field.coordinates, field.sphered
-    runs, errors = starts(
-        [partition, *(partitioned(rows, _clusters) for rows in metrics)]
-    )
+    runs, errors = starts([partition, *map(cut.kmeans, metrics)])
     if not runs:
         raise _no_start(field, errors)
     best = field.best(runs).mixture
     within = best.covariances.average(best.weights)
     rows = field.problem.family.form.sphered(field.cloud.centred, within)
-    runs += starts([partitioned(rows, _clusters)])[0]
+    runs += starts([cut.kmeans(rows)])[0]
     if n_components < 3 or _n_agreeing(runs) < 2:
         all_agree = 1 < _n_agreeing(runs) == len(runs)
-        n_more = N_MORE // 2 if all_agree else N_MORE
-        more = [partitioned(metrics[i % 2], _cells) for i in range(n_more)]
-        runs += starts(more)[0]
+        runs += starts(cut.cells(*metrics, N_MORE // 2 if all_agree else N_MORE))[0]
     return winner(field, runs, n_swaps)
+
+
+class Partitions:
+    """Random partitions of weighted rows that are taken in an order of their own.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (m,)
+    order : ndarray of shape (m,)
+        Indices of the rows.
+    n_components : int
+    rng : RandomState
+    """
+
+    def __init__(self, weight, order, n_components, rng):
+        self._order, self._weight = order, weight[order]
+        self._n_components, self._rng = n_components, rng
+
+    def kmeans(self, rows):
+        """Return the labels (m,) of k-means."""
+        z, weight = self._ordered(rows), self._weight
+        return self._back(kmeans(z, weight, seeds(z, weight, *self._draws)))
+
+    def cells(self, rows, others, n_partitions):
+        """Return partitions by the nearest of some random rows, in metrics by turns.
+
+        They are more diverse than those of k-means.
+        """
+        drawn = [draw(self._weight, *self._draws) for _ in range(n_partitions)]
+        labels = [None] * n_partitions
+        labels[::2] = cells(self._ordered(rows), drawn[::2])
+        labels[1::2] = cells(self._ordered(others), drawn[1::2])
+        return map(self._back, labels)
+
+    @property
+    def _draws(self):
+        return self._n_components, self._rng
+
+    def _ordered(self, rows):
+        return np.ascontiguousarray(rows[self._order])
+
+    def _back(self, labels):
+        out = np.empty(len(labels), dtype=np.intp)
+        out[self._order] = labels
+        return out
 
 
 def _no_start(field, errors):
@@ -109,16 +144,6 @@ def first_healthy(field, runs, tol=FINISH_TOL):
         if field.is_healthy(ended[-1]):  # most are: the others need not be finished
             return ended[-1]
     return field.best(ended or [field.finished(field.best(runs), tol)])
-
-
-def _clusters(rows, weight, n_components, rng):
-    """Return the labels of k-means."""
-    return kmeans(rows, weight, seeds(rows, weight, n_components, rng))
-
-
-def _cells(rows, weight, n_components, rng):
-    """Return the nearest of some random rows: more diverse than k-means."""
-    return cells(rows, draw(weight, n_components, rng))
 
 
 def _n_agreeing(runs):

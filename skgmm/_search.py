@@ -7,9 +7,8 @@ import numpy as np
 
 from ._em import Fit, StartFailed, em
 from ._field import Field, outwards
-from ._kmeans import kmeans, seeds
 from ._moves import refined, splits
-from ._race import first_healthy, winner
+from ._race import Partitions, first_healthy, winner
 from ._starts import (
     PARTITIONS,
     SHARE_OF_MODELS,
@@ -140,39 +139,25 @@ def partitions(field, sample, n_components, generators):
         return [first]
     sphered = _sphered(field)
     found = [first]
+    order = outwards(field, sphered)
     for rng in generators:
-        clusters = _Clusters(field, sphered, rng)
+        cut = Partitions(weight, order, n_components, rng)
         for z in (field.cloud.standardised, sphered):
-            found.append(bisect(rows, weight, clusters(z, n_components), n_components))
+            found.append(bisect(rows, weight, cut.kmeans(z), n_components))
         within = min((_within(sphered, weight, labels) for labels in found), key=_size)
         z = Full.sphered(sphered, within)
-        found.append(bisect(rows, weight, clusters(z, n_components), n_components))
+        found.append(bisect(rows, weight, cut.kmeans(z), n_components))
     return found
 
 
 def in_units(field, labels, generators):
     """Return partitions by k-means in the user's units, as many as generators."""
-    n_components, sphered = labels.max() + 1, _sphered(field)
+    n_components, order = labels.max() + 1, outwards(field, _sphered(field))
     found = [
-        _Clusters(field, sphered, rng)(field.rows, n_components) for rng in generators
+        Partitions(field.weight, order, n_components, rng).kmeans(field.rows)
+        for rng in generators
     ]
     return [bisect(field.rows, field.weight, x, n_components) for x in found]
-
-
-class _Clusters:
-    """k-means in several metrics, of rows in an order of their own."""
-
-    def __init__(self, field, sphered, rng):
-        self._weight, self._rng = field.weight, rng
-        self._order = outwards(field, sphered)
-
-    def __call__(self, rows, n_components):
-        """Return labels (m,)."""
-        order = self._order
-        z, weight = np.ascontiguousarray(rows[order]), self._weight[order]
-        labels = np.empty(len(z), dtype=np.intp)
-        labels[order] = kmeans(z, weight, seeds(z, weight, n_components, self._rng))
-        return labels
 
 
 def _sphered(field):
