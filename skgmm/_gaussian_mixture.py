@@ -120,8 +120,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
         Number of starts; the result with the best objective is kept, one without
         degenerate components before any with some.  A start that fails is left
         out.  With 'auto' each further start is a race of its own; from its winner or
-        from the best fit so far components are moved to random places, until 8
-        `n_swaps` of these moves in a row have failed.
+        from the best fit so far components of any size are moved to random places,
+        until 8 `n_swaps` of these moves in a row have failed.
     init_params : str, array-like, callable or mixture, default='auto'
         Where EM starts.  Named starts partition the rows, each feature scaled to
         unit variance (for 'spherical': all by one factor), and take the moments
@@ -131,9 +131,8 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
           (for 'full' and 'tied' of a scatter that weighs far rows more, of the
           scatter of all rows, and of that within components) and, where these
           disagree, cells of random rows, by short runs of EM; then refined by
-          `n_swaps`.  Components come in the
-          order of their means.  Where a pass needs more than 1e10 multiplications
-          there is no race but 'bisect';
+          `n_swaps`.  Components come in the order of their means.  Where a pass needs
+          more than 1e10 multiplications there is no race but 'bisect';
         - 'bisect': cut in two along the best axis until there are K parts, then
           k-means: no random numbers, and the same for any order of the rows;
         - 'kmeans': k-means from k-means++ seeds;
