@@ -54,7 +54,7 @@ class Canonical:
         weights = _single(mixture.weights)
         means = _single(_product(mixture.means - self.origin, self.into))
         covariances = mixture.covariances.mapped(self.into)
-        covariances = type(covariances)(_single(covariances.values), *means.shape)
+        covariances = covariances.mended(_single(covariances.values), *means.shape)
         return Mixture(weights / weights.sum(), means, covariances)
 
     def outward(self, mixture):

@@ -220,6 +220,14 @@ def test_covariances_of_mapped_rows(form):
 
 
 @pytest.mark.parametrize("form", [Full, Tied])
+def test_what_a_map_makes_singular_is_mended(form):
+    before = some_covariances(form, 2, 2)
+    after = before.mapped(np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]))
+    assert np.all(np.isfinite(after.whiteners))
+    assert np.all(np.linalg.eigvalsh(after.values) > 0)
+
+
+@pytest.mark.parametrize("form", [Full, Tied])
 def test_coordinates_do_not_depend_on_the_axes(form):
     rng = np.random.default_rng(0)
     rows = np.vstack([rng.normal(size=(300, 3)), rng.laplace(size=(300, 3))])

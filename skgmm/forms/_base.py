@@ -393,6 +393,14 @@ class Covariances(ABC):
         """Return covariances near ``values`` that are safely positive definite."""
 
     @classmethod
+    def mended(cls, values, n_components, n_features):
+        """Return covariances, `repaired` only where rounding left one singular."""
+        try:
+            return cls(values, n_components, n_features)
+        except NotPositiveDefinite:
+            return cls.repaired(values, n_components, n_features)
+
+    @classmethod
     @abstractmethod
     def from_precisions(cls, precisions, n_components, n_features):
         """Return the covariances with those precisions (in the form's shape)."""

@@ -128,7 +128,7 @@ class MatrixCovariances(Covariances):
         if into.ndim == 1:
             return self.rescaled(into)
         values = symmetrised(into.T @ self.values @ into)
-        return type(self)(values, self.n_components, self.n_features)
+        return self.mended(values, self.n_components, self.n_features)
 
     @staticmethod
     def metric(total):
