@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._field import SINGLE_FROM, Field
+from ._field import SINGLE_FROM, Field, stay_apart
 from ._frame import Frame
 from ._mixture import Mixture
 from ._regularisation import PseudoObservations
 from ._sources import ArraySource
 
-# The part of the differences of rows, one after another, that rounding may take away.
-_LOST = 0.01
+# Of size one numbers in single precision are multiples of this.
+_GRID = 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,10 @@ class Canonical:
 
     Features have unit variances, on average if the family needs a common scale, or, if
     it is closed under linear maps, are the invariant axes of the rows.  What rounding
-    has changed on the way to them is lost in single precision, so that races in any
-    units have the same numbers, to the last bit.  Where more than the rows depends on
-    the features, and of few rows, coordinates are those of the frame.
+    has changed on the way to them is lost in single precision but for a few numbers in
+    a million, so races in any units have the same numbers.  Coordinates are those of
+    the frame for few rows, where a map would have to be followed by noise, a ridge, a
+    prior or holes, and where it is not known whether a family would be left as it is.
 
     Attributes
     ----------
@@ -41,20 +42,19 @@ class Canonical:
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         field = Field.of(problem, sample)
-        into, rows = _map(field) if _depends_on_rows_only(field) else (None, None)
-        if into is None:
+        into, rows = _map(field) if _is_movable(field) else (None, None)
+        if into is None or not stay_apart(rows, rounded := _rounded(rows)):
             return cls(field)
-        moved = _moved(field.problem, into, _rounded(rows))
-        return cls(Field.of(moved, moved.source), field.cloud.mean, into)
+        there = _problem_there(field.problem, into, rounded)
+        return cls(Field.of(there, there.source), field.cloud.mean, into)
 
     def inward(self, mixture):
         """Return a mixture in the frame of the problem in these coordinates."""
         if self.into is None or mixture is None:
             return mixture
         weights = _single(mixture.weights)
-        means = _single(_product(mixture.means - self.origin, self.into))
-        covariances = mixture.covariances.mapped(self.into)
-        covariances = covariances.mended(_single(covariances.values), *means.shape)
+        means = _rounded(_product(mixture.means - self.origin, self.into))
+        covariances = mixture.covariances.mapped(self.into).in_single()
         return Mixture(weights / weights.sum(), means, covariances)
 
     def outward(self, mixture):
@@ -66,16 +66,17 @@ class Canonical:
         return Mixture(mixture.weights, means, mixture.covariances.mapped(out))
 
 
-def _depends_on_rows_only(field):
-    """Tell whether there are no noise, ridge, prior, holes and constant features.
+def _is_movable(field):
+    """Tell whether all that the race knows of the features can be mapped.
 
-    And enough rows for single precision.
+    That is a family of the registry and the penalty; and whether there are so many rows
+    that steps in single precision may be worth while.
     """
     problem = field.problem
-    source, penalty = problem.source, problem.regularisation.is_penalty
-    free = problem.noise is None and source.complete and penalty
-    varying = free and problem.terms and not source.frame.constant.any()
-    return bool(varying) and len(field.rows) >= SINGLE_FROM
+    simple = problem.noise is None and problem.source.complete and problem.terms
+    return bool(simple and problem.regularisation.is_penalty) and (
+        len(field.rows) >= SINGLE_FROM
+    )
 
 
 def _map(field):
@@ -86,25 +87,28 @@ def _map(field):
         if not family.per_feature:
             sizes = np.full_like(sizes, np.sqrt(np.mean(sizes**2)))
         return 1.0 / sizes, cloud.centred / sizes
-    into = field.axes
-    if into.shape[0] > into.shape[1]:  # the rows fill no volume
+    constant, axes = field.problem.source.frame.constant, field.axes
+    if axes.shape[1] < np.count_nonzero(~constant):  # the rows fill no volume
         return None, None
+    into = np.diag(constant.astype(float))
+    into[:, ~constant] = axes
     rows = cloud.centred @ into
     signs = np.where(field.weight @ (rows * rows * rows) < 0, -1.0, 1.0)
     return into * signs, rows * signs
 
 
-def _moved(problem, into, rows):
+def _problem_there(problem, into, rows):
     """Return a problem in other coordinates, of the rows there."""
     source, before = problem.source, problem.regularisation
-    variance = np.ones(len(into))
-    if into.ndim == 1:
-        variance = _single(before.variance * into**2)
-    frame = Frame(np.zeros(len(into)), np.ones(len(into)), variance, np.sqrt(variance))
+    constant = source.frame.constant
+    variance = _single(before.variance * into**2) if into.ndim == 1 else 1.0
+    held = np.where(constant, before.variance, variance)
+    variance = np.where(constant, 0.0, variance)
+    frame = Frame(np.zeros_like(held), np.ones_like(held), variance, np.sqrt(variance))
     return replace(
         problem,
         source=ArraySource(rows, source.sample_weight, frame),
-        regularisation=PseudoObservations(before.size, variance, before.constant),
+        regularisation=PseudoObservations(before.size, held, before.constant),
         n_observations=problem.observations,
     )
 
@@ -113,14 +117,9 @@ def _product(rows, into):
     return rows * into if into.ndim == 1 else rows @ into
 
 
-def _rounded(rows):
-    """Return the rows in single precision if that leaves them apart, else as they are.
-
-    A value far from all others would make these one.
-    """
-    rounded = _single(rows)
-    lost = (np.diff(rounded, axis=0) == 0) & (np.diff(rows, axis=0) != 0)
-    return rows if np.count_nonzero(lost) > _LOST * lost.size else rounded
+def _rounded(places):
+    """Return places in single precision, and no finer near zero than near one."""
+    return _single(np.round(places / _GRID) * _GRID)
 
 
 def _single(array):

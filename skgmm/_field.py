@@ -23,6 +23,9 @@ MARGIN = 1.5
 SINGLE_FROM = 500
 # Objectives this close are the same optimum's.
 SAME = 1e-5
+# The part of the differences in a feature, of rows one after another, that rounding may
+# take away.
+_LOST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +146,8 @@ class Field:
         """
         problem, enough = self.problem, len(self.rows) >= SINGLE_FROM
         one_call = kernels.SINGLE and problem.terms and problem.source.complete
-        return bool(enough and one_call) and problem.noise is None
+        possible = bool(enough and one_call) and problem.noise is None
+        return possible and stay_apart(self.rows, self.rows.astype(np.float32))
 
     @cached_property
     def sphered(self):
@@ -189,7 +193,7 @@ class Field:
         """Tell whether a run has a degenerate component, such as a fit reports."""
         return bool(self.problem.degenerate_of(run.mixture, self._count(run.mixture)))
 
-    def is_sick(self, run):
+    def sick(self, run):
         """Tell of each component whether it is degenerate, if others are not, or empty.
 
         Returns
@@ -278,6 +282,15 @@ class Field:
         """Return a run at its end, or nearly, in double precision."""
         mixture, objectives = self.problem.leaps(run.mixture, tol, passes)
         return Run(mixture, (*run.trail[:-1], *objectives))
+
+
+def stay_apart(rows, rounded):
+    """Tell whether rows do not become the same when they are rounded.
+
+    One value far from all others would make these one.
+    """
+    lost = (np.diff(rounded, axis=0) == 0) & (np.diff(rows, axis=0) != 0)
+    return bool(np.all(np.count_nonzero(lost, axis=0) <= _LOST * len(rows)))
 
 
 def outwards(field, sphered):

@@ -794,7 +794,7 @@ def _failures_explained(reg_covar):
     except NotPositiveDefinite as error:
         raise ValueError(
             f"Fitting failed: {error} Its rows span fewer dimensions than X has, "
-            f"and reg_covar={reg_covar:g} is too small to make up for it. "
+            f"and reg_covar={reg_covar} is too small to make up for it. "
             "Use reg_covar='auto', a larger value, or fewer components."
         ) from error
     except StartFailed as error:

@@ -179,7 +179,7 @@ class _Swaps:
     @classmethod
     def of(cls, field, run):
         """Return all swaps that may help."""
-        mixture, sick = run.mixture, field.is_sick(run)
+        mixture, sick = run.mixture, field.sick(run)
         if mixture.n_components < 3 and not sick.any():
             return cls({}, [])
         shares = _shares(field, mixture)

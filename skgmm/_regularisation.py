@@ -11,9 +11,6 @@ from .forms import NotPositiveDefinite
 PSEUDO_OBSERVATIONS = 1e-6
 CONSTANT_VARIANCE = 1e-6
 
-# A part of every variance that is nothing to ask about.
-_NOTHING = 0.01
-
 
 @dataclass(frozen=True, eq=False)
 class PseudoObservations:
@@ -139,9 +136,6 @@ class PseudoObservations:
 
         Then twice the penalty would make nearly twice that variance.
         """
-        share = self.size * self._relative_precisions(mixture.covariances)
-        if np.all(share < _NOTHING * statistics.count):
-            return np.zeros(mixture.n_components, dtype=bool)
         scatter = self.moments(statistics)[1], mixture.covariances
         once, twice = (
             self._relative_precisions(

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._canonical import Canonical
+from ._field import Field
 from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
 from ._moves import ordered, raced_further, wander
@@ -115,7 +116,8 @@ def from_race(n_swaps):
 
     def propose(problem, n_components, rng, index, best=None):
         sample = sample_of(problem, n_components, rng)
-        place = Canonical.of(problem, sample)
+        races = n_components > 1 and not is_large(sample, n_components)
+        place = (Canonical.of if races else _in_frame)(problem, sample)
         field = place.field
         rows, weight = field.coordinates, field.weight
 
@@ -127,9 +129,7 @@ def from_race(n_swaps):
         first = _bisected if index == 0 else _kmeans
         labels = first(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
-        n_parts = labels.max() + 1
-        large = is_large(sample, n_components)
-        if n_components == 1 or n_parts < n_components or large:
+        if not races or labels.max() + 1 < n_components:
             mixture = problem.maximisation(_moments(problem, sample, labels))
             return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
@@ -147,6 +147,10 @@ def from_race(n_swaps):
         return ordered(won, problem.source.frame.unit_deviations)
 
     return propose
+
+
+def _in_frame(problem, sample):
+    return Canonical(Field.of(problem, sample))
 
 
 def sample_size(n_components, n_features, share=1.0):

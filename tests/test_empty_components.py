@@ -83,10 +83,10 @@ def test_the_start_puts_it_elsewhere(covariance_type, n_components, parameters):
     weights = np.append(fewer.weights, 0.0)
     start = Mixture(weights, dead.means, dead.covariances)
     [run], _ = field.begin(Mixtures.of([start]))
-    assert field.is_sick(run).tolist() == [*[False] * (n_components - 1), True]
+    assert field.sick(run).tolist() == [*[False] * (n_components - 1), True]
     end = refine(field, run, 8)[-1]
     assert isinstance(end, Run)
-    assert not field.is_sick(end).any()
+    assert not field.sick(end).any()
     assert field.is_healthy(end)
     assert end.objective > run.objective
 
@@ -103,9 +103,9 @@ def test_so_it_does_with_a_degenerate_one(covariance_type, n_components):
     labels[:3] = n_components - 1
     statistics = problem.source.class_moments(labels, n_components, form)
     [run], _ = field.begin([statistics])
-    assert field.is_sick(run).tolist() == [*[False] * (n_components - 1), True]
+    assert field.sick(run).tolist() == [*[False] * (n_components - 1), True]
     end = refine(field, run, 8)[-1]
-    assert not field.is_sick(end).any()
+    assert not field.sick(end).any()
     assert field.is_healthy(end)
 
 

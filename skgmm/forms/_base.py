@@ -356,9 +356,14 @@ class Covariances(ABC):
     def mapped(self, into):
         """Return the covariances of rows times factors (D,), or a matrix (D, D).
 
-        A matrix is for forms that are closed under it.
+        A matrix is for forms that are closed under it: those in matrices.
         """
         return self.rescaled(into)
+
+    def in_single(self):
+        """Return nearly the same covariances, of numbers in single precision."""
+        values = self.values.astype(np.float32).astype(float)
+        return type(self)(values, self.n_components, self.n_features)
 
     @abstractmethod
     def take(self, indices):
@@ -394,7 +399,7 @@ class Covariances(ABC):
 
     @classmethod
     def mended(cls, values, n_components, n_features):
-        """Return covariances, `repaired` only where rounding left one singular."""
+        """Return covariances, `repaired` if rounding has left one singular."""
         try:
             return cls(values, n_components, n_features)
         except NotPositiveDefinite:

@@ -130,6 +130,14 @@ class MatrixCovariances(Covariances):
         values = symmetrised(into.T @ self.values @ into)
         return self.mended(values, self.n_components, self.n_features)
 
+    def in_single(self):
+        # Factors are rounded, so that the shortest axes are not lost.
+        factors = np.tril(np.linalg.inv(self.whiteners))
+        factors = factors.astype(np.float32).astype(float)
+        values = factors @ np.swapaxes(factors, -1, -2)
+        whiteners = np.tril(np.linalg.inv(factors))
+        return type(self)(values, self.n_components, self.n_features, whiteners)
+
     @staticmethod
     def metric(total):
         return sphering(total)
@@ -179,9 +187,8 @@ class MatrixCovariances(Covariances):
         # light tails.
         into, values = cls.axes(rows, covariance, weight)
         varying = np.count_nonzero(np.diagonal(covariance))
-        if len(values) < max(
-            varying, 1
-        ):  # few rows, all as far away: no axis is better
+        # Few rows, all as far away: no axis is better.
+        if len(values) < max(varying, 1):
             return super().coordinates(rows, covariance, weight)
         largest = values.max(initial=0.0)
         return rows @ (into * (largest / np.maximum(values, 1e-9 * largest)))
