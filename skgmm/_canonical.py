@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._field import SINGLE_FROM, Field, stay_apart
+from ._field import SINGLE_FROM, Cloud, Field, stay_apart
 from ._frame import Frame
 from ._mixture import Mixture
 from ._regularisation import PseudoObservations
@@ -46,7 +46,7 @@ class Canonical:
         if into is None or not stay_apart(rows, rounded := _rounded(rows)):
             return cls(field)
         there = _problem_there(field.problem, into, rounded)
-        return cls(Field.of(there, there.source), field.cloud.mean, into)
+        return cls(Field(there, Cloud(rounded, field.weight)), field.cloud.mean, into)
 
     def inward(self, mixture):
         """Return a mixture in the frame of the problem in these coordinates."""
@@ -119,7 +119,11 @@ def _product(rows, into):
 
 def _rounded(places):
     """Return places in single precision, and no finer near zero than near one."""
-    return _single(np.round(places / _GRID) * _GRID)
+    out = places / _GRID
+    np.round(out, out=out)
+    out *= _GRID
+    out[...] = out.astype(np.float32)
+    return out
 
 
 def _single(array):

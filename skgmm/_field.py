@@ -289,8 +289,12 @@ def stay_apart(rows, rounded):
 
     One value far from all others would make these one.
     """
-    lost = (np.diff(rounded, axis=0) == 0) & (np.diff(rows, axis=0) != 0)
-    return bool(np.all(np.count_nonzero(lost, axis=0) <= _LOST * len(rows)))
+    # A feature at a time: there may be many rows.
+    for one, other in zip(rows.T, rounded.T, strict=True):
+        lost = (np.diff(other) == 0) & (np.diff(one) != 0)
+        if np.count_nonzero(lost) > _LOST * len(rows):
+            return False
+    return True
 
 
 def outwards(field, sphered):
