@@ -72,11 +72,9 @@ def _is_movable(field):
     That is a family of the registry and the penalty; and whether there are so many rows
     that steps in single precision may be worth while.
     """
-    problem = field.problem
+    problem, enough = field.problem, len(field.rows) >= SINGLE_FROM
     simple = problem.noise is None and problem.source.complete and problem.terms
-    return bool(simple and problem.regularisation.is_penalty) and (
-        len(field.rows) >= SINGLE_FROM
-    )
+    return bool(enough and simple and problem.regularisation.is_penalty)
 
 
 def _map(field):

@@ -8,7 +8,6 @@ import numpy as np
 
 from .._mixture import Mixture
 from ..forms import Covariances
-from ..forms._matrices import MatrixCovariances
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,11 +195,10 @@ class Family:
     def is_affine(self):
         """Whether linear maps of the features are known to stay in the family.
 
-        They do in all of the registry whose matrices have no axes in common, and which
-        single features may be rescaled in.
+        They do in those of the registry that have matrices and in which single
+        features may be rescaled: EEE, VEE, EVV and VVV.
         """
-        matrices = issubclass(self.form, MatrixCovariances)
-        return matrices and self.per_feature and self.steps is not None
+        return self.form.linear and self.per_feature and self.steps is not None
 
     # ---- estimation -------------------------------------------------------
     def maximise(self, statistics, regularisation, previous=None):

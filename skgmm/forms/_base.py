@@ -54,6 +54,7 @@ class Covariances(ABC):
 
     kind: str
     shared = False  # one matrix for all components
+    linear = False  # whether rows times a matrix have covariances of the same form
     closed = True  # whether one step maximises the likelihood of one component
     knows_holes = True  # whether rows with holes can be fitted
     has_prior = True  # whether there is a conjugate one
@@ -356,7 +357,7 @@ class Covariances(ABC):
     def mapped(self, into):
         """Return the covariances of rows times factors (D,), or a matrix (D, D).
 
-        A matrix is for forms that are closed under it: those in matrices.
+        A matrix is for forms that are `linear`.
         """
         return self.rescaled(into)
 

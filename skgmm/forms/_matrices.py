@@ -101,6 +101,8 @@ def sphering(scatter):
 class MatrixCovariances(Covariances):
     """What covariances in matrices share: ``values`` of shape (..., D, D)."""
 
+    linear = True
+
     def _log_determinants(self):
         return log_determinants(self.whiteners)
 
