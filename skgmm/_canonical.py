@@ -42,11 +42,16 @@ class Canonical:
     def of(cls, problem, sample):
         """Return the field of a problem and a sample of its rows."""
         field = Field.of(problem, sample)
-        into, rows = _map(field) if _is_movable(field) else (None, None)
+        into, rows, tails = _map(field) if _is_movable(field) else (None, None, None)
         if into is None or not stay_apart(rows, rounded := _rounded(rows)):
             return cls(field)
         there = _problem_there(field.problem, into, rounded)
-        return cls(Field(there, Cloud(rounded, field.weight)), field.cloud.mean, into)
+        cloud = Cloud(rounded, field.weight)
+        if tails is not None:  # the rows are on the axes of their form already
+            form, varies = problem.family.form, ~there.source.frame.constant
+            places = rounded[:, varies] * form.stretches(tails)
+            cloud.coordinates[form, there.source] = places
+        return cls(Field(there, cloud), field.cloud.mean, into)
 
     def inward(self, mixture):
         """Return a mixture in the frame of the problem in these coordinates."""
@@ -78,21 +83,24 @@ def _is_movable(field):
 
 
 def _map(field):
-    """Return what leads into the coordinates, and the rows there; None if nothing."""
+    """Return what leads into the coordinates, the rows there, and tails of axes.
+
+    None if nothing does; there are tails where all features are mixed.
+    """
     family, cloud = field.problem.family, field.cloud
     if not family.is_affine:
         sizes = cloud.deviations
         if not family.per_feature:
             sizes = np.full_like(sizes, np.sqrt(np.mean(sizes**2)))
-        return 1.0 / sizes, cloud.centred / sizes
-    constant, axes = field.problem.source.frame.constant, field.axes
+        return 1.0 / sizes, cloud.centred / sizes, None
+    constant, (axes, tails) = field.problem.source.frame.constant, field.axes
     if axes.shape[1] < np.count_nonzero(~constant):  # the rows fill no volume
-        return None, None
+        return None, None, None
     into = np.diag(constant.astype(float))
     into[:, ~constant] = axes
     rows = cloud.centred @ into
     signs = np.where(field.weight @ (rows * rows * rows) < 0, -1.0, 1.0)
-    return into * signs, rows * signs
+    return into * signs, rows * signs, tails
 
 
 def _problem_there(problem, into, rows):

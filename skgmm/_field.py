@@ -166,9 +166,12 @@ class Field:
 
     @property
     def axes(self):
-        """The map (D, r) of the centred rows on axes that no linear map changes."""
+        """The map (D, r) of the centred rows on axes that no linear map changes.
+
+        And their tails (r,).
+        """
         data = self.cloud.centred, self._covariance, self.weight
-        return self.problem.family.form.axes(*data)[0]
+        return self.problem.family.form.axes(*data)
 
     @cached_property
     def order(self):

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import _sklearn
@@ -25,6 +24,7 @@ from ._noise import Noise, is_asked_for
 from ._online import Past, StepSize, first_rows
 from ._prior import ConjugatePrior
 from ._progress import CallbackSupportMixin, Monitor, visible_log, with_callbacks
+from ._random import random_state
 from ._regularisation import Conjugate, PseudoObservations, Ridge
 from ._sources import ArraySource
 from ._starts import NAMES, Start
@@ -467,7 +467,7 @@ class GaussianMixture(FittedMixture, CallbackSupportMixin, DensityMixin, BaseEst
     def _fit_rows(self, X, sample_weight, before=None, context=None, checkpoint=None):
         """Fit checked rows, from the model before if there is one."""
         family = self._family(X.shape[1])
-        rng = check_random_state(self.random_state)
+        rng = random_state(self.random_state)
         X, weight, kept, empty = _kept(X, sample_weight)
         start = (
             check_start(self, family, X, kept, rng)

@@ -9,6 +9,7 @@ from ._em import Fit, StartFailed, em
 from ._field import Field, outwards
 from ._moves import refined, splits
 from ._race import Partitions, first_healthy, winner
+from ._random import random_state
 from ._starts import (
     PARTITIONS,
     SHARE_OF_MODELS,
@@ -50,7 +51,7 @@ class Starts:
         for problem in {p.family.per_feature: p for p in problems}.values():
             part = self._part(self._sample, problem.source)
             self._fields[problem.family.per_feature] = Field.of(problem, part), part
-        generators = [np.random.RandomState(0), *[rng] * (n_races - 1)]
+        generators = [random_state(0), *[rng] * (n_races - 1)]
         # In the frame that scales each feature, if a family has it.
         field, part = self._fields[max(self._fields)]
         shared = partitions(field, part, n_components, generators)

@@ -15,6 +15,8 @@ from ._statistics import Statistics
 
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
+# Multiplications of starts that threads share: less takes no longer than waking them.
+_WORK_OF_A_CREW = 1.6e7
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +136,8 @@ class ArraySource:
         data = self._of_steps(form, noise)
 
         # Threads share the starts, or the passes of the only one.
-        n = n_starts if work > kernels.WORK_OF_A_THREAD else 1
-        n = _threads.at_most(n if n_starts > 1 else self._n_parts(means))
+        n = n_starts if n_starts > 1 else self._n_parts(means)
+        n = _threads.at_most(n if n_starts * work > _WORK_OF_A_CREW else 1)
         ends, size = [], max(n, int(_WORK_OF_A_CALL / max(work, 1)))
         for begin in range(0, n_starts, size):
             some = [array[begin : begin + size] for array in starts]

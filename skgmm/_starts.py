@@ -11,6 +11,7 @@ from ._kmeans import kmeans, nearest, seeds
 from ._mixture import Mixture
 from ._moves import ordered, raced_further, wander
 from ._race import race
+from ._random import random_state
 from ._warnings import warn
 
 # Rows of a subsample on which automatic starts are made, and for each K D; the share of
@@ -133,7 +134,7 @@ def from_race(n_swaps):
             mixture = problem.maximisation(_moments(problem, sample, labels))
             return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
-        draws = rng if index else np.random.RandomState(0)
+        draws = rng if index else random_state(0)
         swaps = 0 if index else n_swaps
         won = race(field, n_components, labels, moments_of, swaps, draws)
         if index:
@@ -170,7 +171,7 @@ def sample_of(problem, n_components, rng, share=1.0):
     sizes = n_components, len(source.frame.centre)
     size = sample_size(*sizes, share)
     if size < len(source.rows) <= sample_size(*sizes):
-        rng = np.random.RandomState(0)
+        rng = random_state(0)
     return source.sample(size, rng)
 
 

@@ -192,8 +192,13 @@ class MatrixCovariances(Covariances):
         # Few rows, all as far away: no axis is better.
         if len(values) < max(varying, 1):
             return super().coordinates(rows, covariance, weight)
-        largest = values.max(initial=0.0)
-        return rows @ (into * (largest / np.maximum(values, 1e-9 * largest)))
+        return rows @ (into * cls.stretches(values))
+
+    @staticmethod
+    def stretches(tails):
+        """Return by what places on invariant axes are stretched (r,): see `axes`."""
+        largest = tails.max(initial=0.0)
+        return largest / np.maximum(tails, 1e-9 * largest)
 
     @staticmethod
     def axes(rows, covariance, weight):
