@@ -11,7 +11,7 @@ from ._acceleration import Coordinates, step_length
 from ._degeneracy import degenerate, empty
 from ._mixture import Mixture, Mixtures
 from ._statistics import Statistics
-from ._threads import ordered_map, single_threaded_blas
+from ._threads import ordered_map, single_threaded_blas, staying_crew
 from ._warnings import warn
 from .forms import NotPositiveDefinite
 from .kernels import LOG_2PI, reference
@@ -634,7 +634,7 @@ def best_run(problem, start, rng, *, n_starts, monitor, checkpoint=None, **optio
         try:
             # Threads of BLAS, still awake after a product in the M-step, would take
             # the cores from those of the pass.
-            with single_threaded_blas():
+            with single_threaded_blas(), staying_crew():
                 best = max(fits, key=problem.rank, default=None)
                 beginning = rest or _beginning(problem, start, rng, index, best)
                 rest, why = None, failure and str(failure)

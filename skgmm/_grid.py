@@ -12,7 +12,7 @@ from ._criteria import CRITERIA, NEED_ENTROPY, Evidence
 from ._em import Fit
 from ._noise import n_parameters
 from ._search import Outlook, Starts, fit_one_of_many, move_components
-from ._threads import n_threads, ordered_map, single_threaded_blas
+from ._threads import n_threads, ordered_map, single_threaded_blas, staying_crew
 from ._validation import check_family
 from .families import FAMILIES, NAMES, Family
 
@@ -214,7 +214,7 @@ class Grid:
         self._outlook, self._surprises = (best, self._most), []
         # Threads of BLAS, still awake after a product in the M-step, would take the
         # cores from those of the pass.
-        with single_threaded_blas():
+        with single_threaded_blas(), staying_crew():
             try:
                 problems = list(self.problems.values())
                 self._starts = Starts(problems, n_components, rng, self._n_races)

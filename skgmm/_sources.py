@@ -16,7 +16,7 @@ from ._statistics import Statistics
 # Multiplications of a call that does not answer an interrupt: a second or so.
 _WORK_OF_A_CALL = 1e10
 # Multiplications of starts that threads share: less takes no longer than waking them.
-_WORK_OF_A_CREW = 1.6e7
+_WORK_OF_A_CREW = 1e7
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,10 @@ _BLOCK = 256
 # Numbers in the rows of a chunk at most.
 _NUMBERS = 2**19
 
+# Seconds for which who helps waits for the next call, awake; how many threads share a
+# call at most: of more that wait most would wait in vain.
+_PATIENCE, _CREW = 0.003, 8
+
 
 def ordered_map(function, items, *, pool="passes"):
     """Yield ``function(item)`` of each item, in order, computed by several threads.
@@ -37,6 +41,7 @@ def ordered_map(function, items, *, pool="passes"):
         if threads <= 1:
             yield from map(function, items)
             return
+        _send_home(getattr(_here, "crew", None))
         under_way = deque()
         try:
             for item in items:
@@ -53,8 +58,10 @@ def ordered_map(function, items, *, pool="passes"):
 def with_crew(function, make_crew, n):
     """Return ``function(crew)``, computed by n threads that share its work.
 
-    There is no crew if that is a single one.  The calling thread sleeps: where it went
-    on, others that were woken would often wait for its core, milliseconds (measured).
+    There is no crew if that is a single one.  Helpers stay for the next call where the
+    crew does (`staying_crew`).  Before there are any the calling thread sleeps while
+    one of the pool runs the function: where it went on, others that were woken would
+    often wait for its core, milliseconds (measured).
 
     Parameters
     ----------
@@ -62,20 +69,55 @@ def with_crew(function, make_crew, n):
     make_crew : callable or None
         See `kernels.Crew`.
     n : int
+        More than eight are not used.
     """
     if n == 1 or make_crew is None:
         return function(None)
-    crew, pool, under_way = make_crew(), _pool(n, "passes"), []
+    n = min(n, _CREW)
+    stays = hasattr(_here, "crew")
+    crew = getattr(_here, "crew", None) or make_crew()
+    under_way = None
     try:
-        # Before its helpers: who helps waits for nobody who is not under way.
-        under_way.append(pool.submit(_inside, function, crew))
-        for _ in range(n - 1):
-            under_way.append(pool.submit(_inside, make_crew.help, crew))
-        return under_way[0].result()
+        missing = n - 1 - crew.helpers()
+        if missing == n - 1:
+            # Before its helpers: who helps waits for nobody who is not under way.
+            under_way = _pool(n, "passes").submit(_inside, function, crew)
+        for _ in range(missing):
+            crew.call()
+            _pool(n, "crew").submit(crew.help, _PATIENCE)
+        result = under_way.result() if under_way else function(crew)
+    except BaseException:  # an error, or an interrupt
+        stays = False
+        raise
     finally:
+        if stays:
+            _here.crew = crew
+        else:
+            _send_home(crew)
+            if under_way:
+                under_way.cancel()
+    return result
+
+
+@contextmanager
+def staying_crew():
+    """Let the threads that share calls in the block wait for the next one, awake."""
+    if hasattr(_here, "crew"):
+        yield
+        return
+    _here.crew = None
+    try:
+        yield
+    finally:
+        _send_home(vars(_here).pop("crew", None))
+
+
+def _send_home(crew):
+    """Dismiss a crew, if there is one: its threads would take the cores from others."""
+    if crew:
         crew.dismiss()
-        for future in under_way:  # after an error, an interrupt, or too late
-            future.cancel()
+    if hasattr(_here, "crew"):
+        _here.crew = None
 
 
 def chunks(n_rows, means):
@@ -223,6 +265,7 @@ def _forget():
     """Start anew in a forked child: its parent's threads are not there."""
     global _blas
     _pool.cache_clear()
+    vars(_here).pop("crew", None)
     _blas = _Blas()
 
 

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import get_ident
 
 import joblib
 import numpy as np
@@ -258,19 +260,84 @@ def test_a_crew_is_dismissed(n):
         assert isinstance(crew, kernels.Crew)
         with pytest.raises(KeyboardInterrupt):
             _threads.with_crew(_interrupt, kernels.Crew, n)
-    # Nobody still helps, or all would: the pool is free.
-    done = threading.Barrier(n)
-    pool = _threads._pool(n, "passes")
-    for waiting in [pool.submit(done.wait, 60) for _ in range(n)]:
-        waiting.result()
+    # Nobody still helps, or all would: the pools are free.
+    for name in ("passes", "crew"):
+        done = threading.Barrier(n)
+        pool = _threads._pool(n, name)
+        for waiting in [pool.submit(done.wait, 60) for _ in range(n)]:
+            waiting.result()
+
+
+def crew_that_was(n):
+    """Return the crew of a call by n threads, and the thread that made it."""
+    return _threads.with_crew(lambda crew: (crew, get_ident()), kernels.Crew, n)
+
+
+def wait_until(condition):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+def test_a_crew_stays_for_the_next_call(monkeypatch):
+    monkeypatch.setattr(_threads, "_PATIENCE", 60)
+    with _threads.staying_crew():
+        first, caller = crew_that_was(2)
+        assert caller != get_ident()
+        assert first.helpers() == 1
+        # A helper is awake, so the calling thread works too.
+        assert crew_that_was(2) == (first, get_ident())
+        assert crew_that_was(4) == (first, get_ident())
+        assert first.helpers() == 3
+        with _threads.staying_crew():
+            assert crew_that_was(2)[0] is first
+        assert crew_that_was(1)[0] is None
+    wait_until(lambda: first.helpers() == 0)
+    assert crew_that_was(2)[0] is not first
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+def test_a_crew_that_waited_long_is_called_again(monkeypatch):
+    monkeypatch.setattr(_threads, "_PATIENCE", 1e-4)
+    with _threads.staying_crew():
+        first, _ = crew_that_was(3)
+        wait_until(lambda: first.helpers() == 0)
+        crew, caller = crew_that_was(3)
+        assert crew is first
+        assert caller != get_ident()
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+def test_a_crew_goes_home_from_errors_and_for_passes(monkeypatch):
+    monkeypatch.setattr(_threads, "_PATIENCE", 60)
+    with _threads.staying_crew():
+        first, _ = crew_that_was(2)
+        with pytest.raises(KeyboardInterrupt):
+            _threads.with_crew(_interrupt, kernels.Crew, 2)
+        wait_until(lambda: first.helpers() == 0)
+        second, _ = crew_that_was(2)
+        assert second is not first
+        monkeypatch.setattr(_threads, "n_threads", lambda: 2)
+        assert list(_threads.ordered_map(str, [1, 2])) == ["1", "2"]
+        wait_until(lambda: second.helpers() == 0)
+        assert crew_that_was(2)[0] is not second
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+def test_a_crew_is_no_larger_than_is_of_use(monkeypatch):
+    monkeypatch.setattr(_threads, "_PATIENCE", 60)
+    with _threads.staying_crew():
+        assert crew_that_was(64)[0].helpers() == 7
 
 
 def test_a_crew_is_dismissed_where_no_thread_can_be_started(monkeypatch):
     dismissed = []
 
     class Crew:
-        def help(self):
-            pass
+        def helpers(self):
+            return 0
 
         def dismiss(self):
             dismissed.append(self)

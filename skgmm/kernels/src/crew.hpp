@@ -1,14 +1,16 @@
-// Threads that share the passes of one call.
+// Threads that share the passes of a call, and of the next ones.
 
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 
 // The thread that runs passes, and any that help it.  Passes follow each other within
-// microseconds, so those who wait do not sleep; who has a core takes the next part, so that
-// nobody waits for a helper that has none, or has not come yet.
+// microseconds, and calls within a millisecond, so those who wait do not sleep; who has a
+// core takes the next part, so that nobody waits for a helper that has none, or has not come
+// yet.
 class Crew {
  public:
   // Call work(context, part) for each of so many parts, in any order and thread.
@@ -22,14 +24,27 @@ class Crew {
     for (int tries = 0; done_.load(std::memory_order_acquire) < n_parts;) wait(tries);
   }
 
-  // Take parts until the crew is dismissed.
-  void help() {
+  // How many have been called and have not left.
+  int helpers() const { return helpers_.load(std::memory_order_relaxed); }
+
+  // Call one: a thread that will `help`.
+  void call() { helpers_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Take parts until there was none for so many seconds, or the crew is dismissed.
+  void help(double patience) {
+    typedef std::chrono::steady_clock Clock;
+    const std::chrono::duration<double> limit(patience);
+    auto since = Clock::now();
     for (int tries = 0; !dismissed_.load(std::memory_order_relaxed);) {
-      if (take_part())
+      if (take_part()) {
         tries = 0;
-      else
+        since = Clock::now();
+      } else {
         wait(tries);
+        if (tries % 64 == 0 && Clock::now() - since > limit) break;
+      }
     }
+    helpers_.fetch_sub(1, std::memory_order_relaxed);
   }
 
   void dismiss() { dismissed_.store(true, std::memory_order_relaxed); }
@@ -63,6 +78,7 @@ class Crew {
   }
 
   std::atomic<bool> dismissed_{false};
+  std::atomic<int> helpers_{0};
   std::atomic<uint64_t> tickets_{0};
   alignas(64) std::atomic<int> done_{0};  // not where those who wait look
   uint32_t round_ = 0;

@@ -433,6 +433,8 @@ NB_MODULE(_compiled, m) {
   });
   nb::class_<Crew>(m, "Crew")
       .def(nb::init<>())
+      .def("call", &Crew::call)
+      .def("helpers", &Crew::helpers)
       .def("help", &Crew::help, nb::call_guard<nb::gil_scoped_release>())
       .def("dismiss", &Crew::dismiss);
   // What is written to must be the caller's own memory: no conversion makes a copy.
