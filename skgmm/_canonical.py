@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._field import SINGLE_FROM, Cloud, Field, stay_apart
+from ._field import SINGLE_FROM, Cloud, Field, outwards, stay_apart
 from ._frame import Frame
 from ._mixture import Mixture
 from ._regularisation import PseudoObservations
@@ -17,6 +17,8 @@ _GRID = 2.0**-24
 @dataclass(frozen=True, eq=False)
 class Canonical:
     """A field in such coordinates, in single precision: it does not depend on units.
+
+    Nor on the order of the rows: sums in single precision would.
 
     Features have unit variances, on average if the family needs a common scale, or, if
     it is closed under linear maps, are the invariant axes of the rows.  What rounding
@@ -44,14 +46,19 @@ class Canonical:
         field = Field.of(problem, sample)
         into, rows, tails = _map(field) if _is_movable(field) else (None, None, None)
         if into is None or not stay_apart(rows, rounded := _rounded(rows)):
-            return cls(field)
-        there = _problem_there(field.problem, into, rounded)
-        cloud = Cloud(rounded, field.weight)
+            return cls(field.in_order() if field.is_single else field)
+        del rows  # there may be many
+        places = None
         if tails is not None:  # the rows are on the axes of their form already
-            form, varies = problem.family.form, ~there.source.frame.constant
-            places = rounded[:, varies] * form.stretches(tails)
-            cloud.coordinates[form, there.source] = places
-        return cls(Field(there, cloud), field.cloud.mean, into)
+            varies = ~problem.source.frame.constant
+            places = rounded[:, varies] * problem.family.form.stretches(tails)
+        order = outwards(rounded, rounded if places is None else places)
+        rounded = rounded[order]
+        cloud = Cloud(rounded, field.weight[order])
+        there = _problem_there(field.problem, into, rounded, order)
+        if places is not None:
+            cloud.coordinates[problem.family.form, there.source] = places[order]
+        return cls(Field(there, cloud, is_ordered=True), field.cloud.mean, into)
 
     def inward(self, mixture):
         """Return a mixture in the frame of the problem in these coordinates."""
@@ -103,8 +110,8 @@ def _map(field):
     return into * signs, rows * signs, tails
 
 
-def _problem_there(problem, into, rows):
-    """Return a problem in other coordinates, of the rows there."""
+def _problem_there(problem, into, rows, order):
+    """Return a problem in other coordinates, of the rows there in another order."""
     source, before = problem.source, problem.regularisation
     constant = source.frame.constant
     variance = _single(before.variance * into**2) if into.ndim == 1 else 1.0
@@ -113,7 +120,7 @@ def _problem_there(problem, into, rows):
     frame = Frame(np.zeros_like(held), np.ones_like(held), variance, np.sqrt(variance))
     return replace(
         problem,
-        source=ArraySource(rows, source.sample_weight, frame),
+        source=ArraySource(rows, source.sample_weight[order], frame),
         regularisation=PseudoObservations(before.size, held, before.constant),
         n_observations=problem.observations,
     )

@@ -109,10 +109,13 @@ class Field:
         With the rows that are raced on.
     cloud : Cloud
         These rows.
+    is_ordered : bool, default=False
+        Whether the rows are in an order of their own.
     """
 
     problem: Problem
     cloud: Cloud
+    is_ordered: bool = False
 
     @classmethod
     def of(cls, problem, sample):
@@ -120,6 +123,13 @@ class Field:
         weight = sample.sample_weight / np.max(sample.sample_weight)
         rows = np.ascontiguousarray(sample.in_frame())
         return cls(problem.on(sample), Cloud(rows, weight))
+
+    def in_order(self):
+        """Return the field with its rows in an order of their own."""
+        order = self.order
+        problem = self.problem.on(self.problem.source.in_order(order))
+        cloud = Cloud(self.rows[order], self.weight[order])
+        return Field(problem, cloud, is_ordered=True)
 
     @property
     def rows(self):
@@ -175,8 +185,10 @@ class Field:
 
     @cached_property
     def order(self):
-        """An order of the rows that they had before: see `outwards`."""
-        return outwards(self, self.sphered)
+        """An index of the rows in an order that they had before: see `outwards`."""
+        if self.is_ordered:
+            return slice(None)
+        return outwards(self.sphered, self.coordinates)
 
     def rank(self, run):
         """Return a key: the fewest degenerate components first, then the highest."""
@@ -300,13 +312,13 @@ def stay_apart(rows, rounded):
     return True
 
 
-def outwards(field, sphered):
+def outwards(sphered, coordinates):
     """Return the order of the rows by their distance from the centre.
 
     In it draws depend neither on the order of the rows in memory, nor on linear maps of
-    the features where distances do not; where these agree the deviations decide.
+    the features where distances do not; where these agree the others decide.
     """
     first, second = (
-        np.einsum("ij,ij->i", rows, rows) for rows in (sphered, field.coordinates)
+        np.einsum("ij,ij->i", rows, rows) for rows in (sphered, coordinates)
     )
     return np.lexsort((second, np.round(1e6 * first / first.mean())))

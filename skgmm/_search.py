@@ -140,7 +140,7 @@ def partitions(field, sample, n_components, generators):
         return [first]
     sphered = _sphered(field)
     found = [first]
-    order = outwards(field, sphered)
+    order = outwards(sphered, field.coordinates)
     for rng in generators:
         cut = Partitions(weight, order, n_components, rng)
         for z in (field.cloud.standardised, sphered):
@@ -153,7 +153,7 @@ def partitions(field, sample, n_components, generators):
 
 def in_units(field, labels, generators):
     """Return partitions by k-means in the user's units, as many as generators."""
-    n_components, order = labels.max() + 1, outwards(field, _sphered(field))
+    n_components, order = labels.max() + 1, outwards(_sphered(field), field.coordinates)
     found = [
         Partitions(field.weight, order, n_components, rng).kmeans(field.rows)
         for rng in generators

@@ -268,6 +268,12 @@ class ArraySource:
         chosen.sort()
         return ArraySource(self.rows[chosen], self.sample_weight[chosen], self.frame)
 
+    def in_order(self, order):
+        """Return a source of the rows in another order, in memory."""
+        return replace(
+            self, rows=self.rows[order], sample_weight=self.sample_weight[order]
+        )
+
     def in_frame(self):
         """Return the rows in the coordinates of the frame, a new array (n, D)."""
         return (self.rows - self.frame.centre) / self.frame.scale
