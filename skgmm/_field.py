@@ -110,7 +110,8 @@ class Field:
     cloud : Cloud
         These rows.
     is_ordered : bool, default=False
-        Whether the rows are in an order of their own.
+        Whether the rows are in an order of their own.  They stay apart in single
+        precision then.
     """
 
     problem: Problem
@@ -125,7 +126,7 @@ class Field:
         return cls(problem.on(sample), Cloud(rows, weight))
 
     def in_order(self):
-        """Return the field with its rows in an order of their own."""
+        """Return a field `is_single` with its rows in an order of their own."""
         order = self.order
         problem = self.problem.on(self.problem.source.in_order(order))
         cloud = Cloud(self.rows[order], self.weight[order])
@@ -157,6 +158,8 @@ class Field:
         problem, enough = self.problem, len(self.rows) >= SINGLE_FROM
         one_call = kernels.SINGLE and problem.terms and problem.source.complete
         possible = bool(enough and one_call) and problem.noise is None
+        if self.is_ordered:  # it was asked before
+            return possible
         return possible and stay_apart(self.rows, self.rows.astype(np.float32))
 
     @cached_property
