@@ -9,11 +9,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils import check_random_state
 
 import skgmm._em
-from skgmm import GaussianMixture
-from skgmm._random import random_state
+from skgmm import GaussianMixture, _random
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 NAMED_STARTS = ["auto", "kmeans", "k-means++", "random", "random_from_data"]
@@ -560,7 +558,7 @@ def test_as_many_components_as_rows(init_params):
 
 @pytest.mark.parametrize("seed", [0, 1, np.int64(12345), 2**32 - 1])
 def test_a_generator_is_that_of_numpy(seed):
-    one, other = random_state(seed), np.random.RandomState(seed)
+    one, other = _random.random_state(seed), np.random.RandomState(seed)
     for a, b in zip(one.get_state(), other.get_state(), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(one.standard_normal(9), other.standard_normal(9))
@@ -568,9 +566,9 @@ def test_a_generator_is_that_of_numpy(seed):
 
 def test_other_generators_are_those_of_scikit_learn():
     given = np.random.RandomState(3)
-    assert random_state(given) is given
-    assert random_state(None) is check_random_state(None)
+    assert _random.random_state(given) is given
+    assert _random.random_state(None) is check__random.random_state(None)
     with pytest.raises(ValueError, match="Seed must be between"):
-        random_state(-1)
+        _random.random_state(-1)
     with pytest.raises(ValueError, match="cannot be used to seed"):
-        random_state("seed")
+        _random.random_state("seed")
