@@ -567,7 +567,7 @@ def test_a_generator_is_that_of_numpy(seed):
 def test_other_generators_are_those_of_scikit_learn():
     given = np.random.RandomState(3)
     assert _random.random_state(given) is given
-    assert _random.random_state(None) is check__random.random_state(None)
+    assert _random.random_state(None) is check_random_state(None)
     with pytest.raises(ValueError, match="Seed must be between"):
         _random.random_state(-1)
     with pytest.raises(ValueError, match="cannot be used to seed"):
