@@ -296,14 +296,16 @@ def _longest_axes(rows, metric, mass):
     They are the longest ones in a ``metric``: the same rows in other coordinates.  The
     masses (m, K) are those of K components; the axis of one that has none is zero.
     """
-    weight = (mass / np.maximum(mass.sum(axis=0), 1e-300)).T
+    weight = np.ascontiguousarray(mass.T)
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
     along, means = _directions(metric, weight), weight @ metric
-    places = along @ metric.T - np.sum(along * means, axis=1, keepdims=True)
+    places = along @ metric.T
+    places -= np.sum(along * means, axis=1, keepdims=True)
     shares = weight * places
-    sizes = np.sqrt(np.sum(shares * places, axis=1, keepdims=True))
-    shares /= np.where(sizes > 0, sizes, 1.0)
+    sizes = np.sqrt(np.einsum("km,km->k", shares, places))[:, np.newaxis]
     # They sum to zero: what the mean has does not count.
-    return shares @ rows - shares.sum(axis=1, keepdims=True) * (weight @ rows)
+    total = shares.sum(axis=1, keepdims=True)
+    return (shares @ rows - total * (weight @ rows)) / np.where(sizes > 0, sizes, 1.0)
 
 
 def _directions(rows, weight):
