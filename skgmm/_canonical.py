@@ -18,7 +18,8 @@ _GRID = 2.0**-24
 class Canonical:
     """A field in such coordinates, in single precision: it does not depend on units.
 
-    Nor on the order of the rows: sums in single precision would.
+    Nor on the order of the rows, unless these are symmetric: sums in single precision
+    would.
 
     Features have unit variances, on average if the family needs a common scale, or, if
     it is closed under linear maps, are the invariant axes of the rows.  What rounding
@@ -41,24 +42,28 @@ class Canonical:
     into: np.ndarray | None = None
 
     @classmethod
-    def of(cls, problem, sample):
-        """Return the field of a problem and a sample of its rows."""
+    def of(cls, problem, sample, *, in_order=True):
+        """Return the field of a problem and a sample of its rows.
+
+        It is not worth while to put rows in order that nobody races on.
+        """
         field = Field.of(problem, sample)
         into, rows, tails = _map(field) if _is_movable(field) else (None, None, None)
         if into is None or not stay_apart(rows, rounded := _rounded(rows)):
-            return cls(field.in_order() if field.is_single else field)
+            return cls(field.in_order() if in_order and field.is_single else field)
         del rows  # there may be many
-        places = None
+        places, order = None, slice(None)
         if tails is not None:  # the rows are on the axes of their form already
             varies = ~problem.source.frame.constant
             places = rounded[:, varies] * problem.family.form.stretches(tails)
-        order = outwards(rounded, rounded if places is None else places)
-        rounded = rounded[order]
+        if in_order:
+            order = outwards(rounded, rounded if places is None else places)
+            rounded = rounded[order]
         cloud = Cloud(rounded, field.weight[order])
         there = _problem_there(field.problem, into, rounded, order)
         if places is not None:
             cloud.coordinates[problem.family.form, there.source] = places[order]
-        return cls(Field(there, cloud, is_ordered=True), field.cloud.mean, into)
+        return cls(Field(there, cloud, in_order), field.cloud.mean, into)
 
     def inward(self, mixture):
         """Return a mixture in the frame of the problem in these coordinates."""

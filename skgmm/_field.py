@@ -1,5 +1,6 @@
 """The field of a race: rows on which runs are compared, and where these are."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -243,7 +244,9 @@ class Field:
     @property
     def is_sample(self):
         """Whether there are other rows than these."""
-        return self.problem.observations != self.problem.source.n_observations
+        # Of rows in another order the sum of the weights may be rounded otherwise.
+        here = self.problem.source.n_observations
+        return not math.isclose(self.problem.observations, here)
 
     @cached_property
     def _judges(self):
@@ -324,4 +327,5 @@ def outwards(sphered, coordinates):
     first, second = (
         np.einsum("ij,ij->i", rows, rows) for rows in (sphered, coordinates)
     )
-    return np.lexsort((second, np.round(1e6 * first / first.mean())))
+    unit = max(1e-6 * first.mean(), np.finfo(float).tiny)  # rows may all be the same
+    return np.lexsort((second, np.round(first / unit)))

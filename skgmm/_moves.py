@@ -296,7 +296,7 @@ def _longest_axes(rows, metric, mass):
     They are the longest ones in a ``metric``: the same rows in other coordinates.  The
     masses (m, K) are those of K components; the axis of one that has none is zero.
     """
-    weight = np.ascontiguousarray(mass.T)
+    weight = np.array(mass.T, order="C")
     weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
     along, means = _directions(metric, weight), weight @ metric
     places = along @ metric.T

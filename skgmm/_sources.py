@@ -137,7 +137,7 @@ class ArraySource:
 
         # Threads share the starts, or the passes of the only one.
         n = n_starts if n_starts > 1 else self._n_parts(means)
-        n = _threads.at_most(n if n_starts * work > _WORK_OF_A_CREW else 1)
+        n = _threads.crew_size(n if n_starts * work > _WORK_OF_A_CREW else 1)
         ends, size = [], max(n, int(_WORK_OF_A_CALL / max(work, 1)))
         for begin in range(0, n_starts, size):
             some = [array[begin : begin + size] for array in starts]
@@ -155,7 +155,7 @@ class ArraySource:
             return None, np.zeros(0), False
         data = self._of_steps(form, noise)
         call = partial(kernels.leap, data, start, terms, n_passes, tol)
-        n = _threads.at_most(self._n_parts(start[1]))
+        n = _threads.crew_size(self._n_parts(start[1]))
         end, totals, converged = _threads.with_crew(call, kernels.Crew, n)
         return _mixture(end, form, totals, noise), totals, converged
 

@@ -131,7 +131,8 @@ def from_race(n_swaps):
         labels = first(rows, weight, n_components, rng, index)
         labels = bisect(rows, weight, labels, n_components)
         if not races or labels.max() + 1 < n_components:
-            mixture = problem.maximisation(_moments(problem, sample, labels))
+            statistics = _moments(field.problem, field.problem.source, labels)
+            mixture = place.outward(field.problem.maximisation(statistics))
             return _with_copies(mixture, n_components)
         # The first race draws the same numbers whatever the random state.
         draws = rng if index else random_state(0)
@@ -143,7 +144,7 @@ def from_race(n_swaps):
         if not index:
             larger = larger_sample(problem, sample, n_components, rng)
         if larger is not sample:
-            place = Canonical.of(problem, larger)
+            place = Canonical.of(problem, larger, in_order=False)
             won = place.outward(raced_further(place.field, place.inward(won), n_swaps))
         return ordered(won, problem.source.frame.unit_deviations)
 

@@ -5,7 +5,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import joblib
@@ -18,8 +18,8 @@ _BLOCK = 256
 _NUMBERS = 2**19
 
 # Seconds for which who helps waits for the next call, awake; how many threads share a
-# call at most: of more that wait most would wait in vain.
-_PATIENCE, _CREW = 0.003, 8
+# call at most, as many as there are parts of a pass.
+_PATIENCE, _CREW = 0.003, 16
 
 
 def ordered_map(function, items, *, pool="passes"):
@@ -61,7 +61,8 @@ def with_crew(function, make_crew, n):
     There is no crew if that is a single one.  Helpers stay for the next call where the
     crew does (`staying_crew`).  Before there are any the calling thread sleeps while
     one of the pool runs the function: where it went on, others that were woken would
-    often wait for its core, milliseconds (measured).
+    often wait for its core, milliseconds (measured).  Where no thread can be started
+    there are fewer.
 
     Parameters
     ----------
@@ -69,22 +70,24 @@ def with_crew(function, make_crew, n):
     make_crew : callable or None
         See `kernels.Crew`.
     n : int
-        More than eight are not used.
+        See `crew_size`.
     """
     if n == 1 or make_crew is None:
         return function(None)
-    n = min(n, _CREW)
     stays = hasattr(_here, "crew")
-    crew = getattr(_here, "crew", None) or make_crew()
+    crew = (stays and _here.crew) or make_crew()
+    if stays:
+        _here.crew = None  # whoever interrupts this call has another one
     under_way = None
     try:
         missing = n - 1 - crew.helpers()
-        if missing == n - 1:
-            # Before its helpers: who helps waits for nobody who is not under way.
-            under_way = _pool(n, "passes").submit(_inside, function, crew)
-        for _ in range(missing):
-            crew.call()
-            _pool(n, "crew").submit(crew.help, _PATIENCE)
+        with suppress(RuntimeError):  # no thread can be started
+            if missing == n - 1:
+                # Before its helpers: who helps waits for nobody who is not under way.
+                under_way = _pool(n, "passes").submit(_inside, function, crew)
+            for _ in range(missing):
+                _pool(n, "crew").submit(crew.help, _PATIENCE)
+                crew.call()
         result = under_way.result() if under_way else function(crew)
     except BaseException:  # an error, or an interrupt
         stays = False
@@ -97,6 +100,11 @@ def with_crew(function, make_crew, n):
             if under_way:
                 under_way.cancel()
     return result
+
+
+def crew_size(n):
+    """Return how many threads share n parts of a call."""
+    return at_most(min(n, _CREW))
 
 
 @contextmanager

@@ -328,28 +328,40 @@ def test_a_crew_goes_home_from_errors_and_for_passes(monkeypatch):
 @pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
 def test_a_crew_is_no_larger_than_is_of_use(monkeypatch):
     monkeypatch.setattr(_threads, "_PATIENCE", 60)
+    monkeypatch.setattr(_threads, "n_threads", lambda: 128)
     with _threads.staying_crew():
-        assert crew_that_was(64)[0].helpers() == 7
+        assert crew_that_was(_threads.crew_size(64))[0].helpers() == 15
 
 
-def test_a_crew_is_dismissed_where_no_thread_can_be_started(monkeypatch):
-    dismissed = []
-
-    class Crew:
-        def helpers(self):
-            return 0
-
-        def dismiss(self):
-            dismissed.append(self)
-
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+@pytest.mark.parametrize("failing", ["passes", "crew"])
+def test_the_work_is_done_where_no_thread_can_be_started(monkeypatch, failing):
     class Pool:
         def submit(self, function, *arguments):
             raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_threads, "_pool", lambda n, name: Pool())
-    with pytest.raises(RuntimeError, match="new thread"):
-        _threads.with_crew(lambda crew: crew, Crew, 2)
-    assert len(dismissed) == 1
+    pool = _threads._pool
+    monkeypatch.setattr(
+        _threads, "_pool", lambda n, name: Pool() if name == failing else pool(n, name)
+    )
+    for _ in range(2):
+        crew, caller = crew_that_was(3)
+        assert crew.helpers() == 0
+        assert (caller == get_ident()) == (failing == "passes")
+        with pytest.raises(KeyboardInterrupt):
+            _threads.with_crew(_interrupt, kernels.Crew, 3)
+
+
+@pytest.mark.skipif(kernels.Crew is None, reason="a crew is of the compiled kernels")
+def test_a_call_within_a_call_has_a_crew_of_its_own(monkeypatch):
+    monkeypatch.setattr(_threads, "_PATIENCE", 60)
+    with _threads.staying_crew():
+        outer, _ = crew_that_was(2)
+        within = _threads.with_crew(lambda crew: crew_that_was(2), kernels.Crew, 2)
+        assert within[0] is not outer
+        assert crew_that_was(2)[0] is outer
+    wait_until(lambda: outer.helpers() == 0)
+    within[0].dismiss()
 
 
 def _interrupt(crew):
