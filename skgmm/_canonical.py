@@ -106,7 +106,7 @@ def _map(field):
             sizes = np.full_like(sizes, np.sqrt(np.mean(sizes**2)))
         return 1.0 / sizes, cloud.centred / sizes, None
     constant, (axes, tails) = field.problem.source.frame.constant, field.axes
-    if axes.shape[1] < np.count_nonzero(~constant):  # the rows fill no volume
+    if axes.shape[1] < max(np.count_nonzero(~constant), 1):  # the rows fill no volume
         return None, None, None
     into = np.diag(constant.astype(float))
     into[:, ~constant] = axes
