@@ -366,9 +366,15 @@ class Covariances(ABC):
         values = self.values.astype(np.float32).astype(float)
         return type(self)(values, self.n_components, self.n_features)
 
-    @abstractmethod
     def take(self, indices):
-        """Return the covariances of the components ``indices``."""
+        """Return the covariances of the components ``indices``.
+
+        Their factors are known if these are.
+        """
+        values, sizes = self.values[indices], (len(indices), self.n_features)
+        if "whiteners" not in vars(self):
+            return self.known(values, *sizes)
+        return type(self)(values, *sizes, self.whiteners[indices])
 
     def roots(self):
         """Return lower triangular ``L``, ``L L'`` the matrices, shape (K, D, D)."""

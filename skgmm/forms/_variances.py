@@ -43,10 +43,6 @@ class VarianceCovariances(Covariances):
         sizes = self.n_components, self.n_features
         return type(self)(whiteners**-2.0, *sizes, whiteners)
 
-    def take(self, indices):
-        sizes = len(indices), self.n_features
-        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
-
     @classmethod
     def repaired(cls, values, n_components, n_features):
         # Rounding may have made a variance negative or zero.

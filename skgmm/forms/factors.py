@@ -283,10 +283,6 @@ class Factors(Covariances):
         whiteners[..., -1] /= scale
         return type(self)(values, self.n_components, self.n_features, whiteners)
 
-    def take(self, indices):
-        sizes = len(indices), self.n_features
-        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
-
     @classmethod
     def repaired(cls, values, n_components, n_features):
         values = np.array(values)

@@ -52,10 +52,6 @@ class Full(MatrixCovariances):
     def average(self, weights):
         return np.tensordot(weights, self.values, 1)
 
-    def take(self, indices):
-        sizes = len(indices), self.n_features
-        return type(self)(self.values[indices], *sizes, self.whiteners[indices])
-
     @classmethod
     def from_precisions(cls, precisions, n_components, n_features):
         return cls(_matrices.inverses(precisions), n_components, n_features)
